@@ -1,0 +1,3 @@
+//! `vision`: what a person runs at a shell.
+
+fn main() {}

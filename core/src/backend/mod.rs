@@ -1,0 +1,7 @@
+//! Kinds of devices: from a compiled graph to an executable and its contexts.
+
+mod traits;
+
+pub use traits::{
+    Availability, Backend, CompileOptions, Executable, ExecutionContext, MemoryNeed, TensorSpec,
+};

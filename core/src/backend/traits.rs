@@ -1,0 +1,112 @@
+//! The whole contract between the engine and a kind of device.
+
+use crate::error::{Error, Result};
+use crate::graph::{Dim, Graph};
+use crate::tensor::DType;
+use std::sync::Arc;
+
+/// Whether a backend can run here.
+#[derive(Debug)]
+pub enum Availability {
+    /// It can; a sentence says on what.
+    Available(String),
+    /// It cannot; the error says what is missing.
+    Unavailable(Error),
+}
+
+/// Limits and choices for one executable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompileOptions {
+    /// Largest batch that a context must take.
+    pub max_batch_size: usize,
+    /// Threads that one run may use; 0 takes what the machine offers.
+    pub threads: usize,
+}
+
+/// A tensor at the edge of an executable. The first axis is the batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TensorSpec {
+    /// Name in the graph.
+    pub name: String,
+    /// Element type.
+    pub dtype: DType,
+    /// Sizes of the axes.
+    pub shape: Vec<Dim>,
+}
+
+impl TensorSpec {
+    /// Elements of one image's part.
+    pub fn elements_per_image(&self) -> usize {
+        self.shape
+            .iter()
+            .map(|dim| match dim {
+                Dim::Fixed(size) => *size,
+                Dim::Batch => 1,
+            })
+            .product()
+    }
+
+    /// Sizes of the axes for `batch` images.
+    pub fn shape_for(&self, batch: usize) -> Vec<usize> {
+        self.shape
+            .iter()
+            .map(|dim| match dim {
+                Dim::Fixed(size) => *size,
+                Dim::Batch => batch,
+            })
+            .collect()
+    }
+}
+
+/// Bytes that an executable and its contexts take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryNeed {
+    /// Packed weights, once per executable.
+    pub weights: usize,
+    /// Activations and workspace, once per context.
+    pub arena: usize,
+}
+
+/// One kind of device.
+pub trait Backend: Send + Sync {
+    /// `cpu`, `cuda`.
+    fn name(&self) -> &'static str;
+
+    /// Whether it can run here; without side effects.
+    fn probe(&self) -> Availability;
+
+    /// Plans, lowers and packs a graph that has passed `compile::pipeline`. Fails with
+    /// `OPERATOR_UNSUPPORTED`, naming the node, for what this backend cannot run.
+    fn compile(&self, graph: &Graph, options: &CompileOptions) -> Result<Arc<dyn Executable>>;
+}
+
+/// A graph made ready for a device: immutable, shared by all contexts.
+pub trait Executable: Send + Sync {
+    /// What a run takes, in the graph's order.
+    fn inputs(&self) -> &[TensorSpec];
+
+    /// What a run gives, in the graph's order.
+    fn outputs(&self) -> &[TensorSpec];
+
+    /// Largest batch of one run.
+    fn max_batch_size(&self) -> usize;
+
+    /// Bytes taken, by the executable and by each context.
+    fn memory_need(&self) -> MemoryNeed;
+
+    /// The plan for people: steps, fusions, memory.
+    fn describe(&self) -> String;
+
+    /// Memory and state for one run at a time. All memory is taken here, none by `run`.
+    fn new_context(self: Arc<Self>) -> Result<Box<dyn ExecutionContext>>;
+}
+
+/// State of one worker. Runs one batch at a time.
+pub trait ExecutionContext: Send {
+    /// Runs `batch` images (1 to `max_batch_size`).
+    ///
+    /// `inputs[i]` holds `batch * elements_per_image` elements of the i-th input; `outputs[i]` takes as
+    /// many of the i-th output, or is empty if the caller does not want that output. Blocks until the
+    /// results are there. Each image's result has the same bits in any batch and at any place of it.
+    fn run(&mut self, batch: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<()>;
+}

@@ -1,0 +1,1 @@
+//! Arenas, aligned buffers, mapped files and byte budgets.

@@ -1,0 +1,88 @@
+//! What a loaded model holds.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::graph::Graph;
+use crate::postprocess::Head;
+use crate::preprocess::PreprocessSpec;
+use std::path::{Path, PathBuf};
+
+/// A loaded and validated model: graph, preprocessing and labels. Immutable; share it in an `Arc`.
+#[derive(Debug)]
+pub struct Model {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    pub(crate) graph: Graph,
+    pub(crate) preprocess: PreprocessSpec,
+    pub(crate) labels: Vec<String>,
+    pub(crate) head: Head,
+    pub(crate) notes: Vec<String>,
+}
+
+/// What the caller knows better than the files.
+#[derive(Clone, Debug)]
+pub struct LoadOptions {
+    /// In place of what the configuration files say.
+    pub preprocess: Option<PreprocessSpec>,
+    /// In place of the labels in the files, one per class.
+    pub labels: Option<Vec<String>>,
+    /// In place of the head that the files imply.
+    pub head: Option<Head>,
+    /// Read weights through a memory map. The file must not be cut while the model is being loaded.
+    pub memory_map: bool,
+    /// Largest file that is read.
+    pub max_file_bytes: u64,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self { preprocess: None, labels: None, head: None, memory_map: true, max_file_bytes: 4 << 30 }
+    }
+}
+
+impl Model {
+    /// Loads an `.onnx` file, a `.safetensors` file or a model directory with the default options.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self> {
+        Self::load_with(path, &LoadOptions::default())
+    }
+
+    /// Loads an `.onnx` file, a `.safetensors` file or a model directory.
+    pub fn load_with(path: impl AsRef<Path>, _options: &LoadOptions) -> Result<Self> {
+        Err(Error::new(ErrorKind::Internal, format!("{}: no importer", path.as_ref().display())))
+    }
+
+    /// Name from the configuration, or that of the file.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it was loaded from.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The network after all passes. Output 0 is `logits`; an output `embedding` is the pooled feature
+    /// before the classifier, where one was found.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// From pixels to the input tensor.
+    pub fn preprocess(&self) -> &PreprocessSpec {
+        &self.preprocess
+    }
+
+    /// One per class; empty if the files name none.
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// What turns logits into scores.
+    pub fn head(&self) -> Head {
+        self.head
+    }
+
+    /// What was read, the passes that fired and how often, in lines for people.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+}

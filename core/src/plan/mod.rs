@@ -1,0 +1,1 @@
+//! The order of steps, lifetimes and places in the arena.

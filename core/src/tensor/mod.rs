@@ -1,0 +1,7 @@
+//! Element types, shapes and tensors as the rest of the core passes them round.
+
+mod dtype;
+mod tensor;
+
+pub use dtype::DType;
+pub use tensor::{Element, Tensor};

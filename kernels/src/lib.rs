@@ -1,0 +1,13 @@
+//! The arithmetic of libvision: slices and sizes in, slices out. It knows no graph, file or request.
+//!
+//! | module | what it holds |
+//! | --- | --- |
+//! | [`geometry`] | checked sizes that every variant of a kernel family shares |
+//! | [`epilogue`] | what a convolution does to a value before it stores it |
+//! | [`reference`] | the obvious, slow truth that every other variant is compared with |
+//! | [`cpu`] | vectorised kernels, the table that lists them and the choice at run time |
+
+pub mod cpu;
+pub mod epilogue;
+pub mod geometry;
+pub mod reference;

@@ -1,0 +1,3 @@
+//! The project's own commands: demo, test, dist and the checks.
+
+fn main() {}
