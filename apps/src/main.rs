@@ -1,3 +1,46 @@
 //! `vision`: what a person runs at a shell.
 
-fn main() {}
+mod arguments;
+mod classify;
+mod describe;
+mod images;
+mod session;
+
+use arguments::{Arguments, Command};
+use clap::{CommandFactory, Parser};
+use std::process::ExitCode;
+
+/// Some of the work failed; the rest was done.
+const EXIT_PARTIAL: u8 = 1;
+/// Nothing could be done: wrong arguments, or the model did not load.
+const EXIT_UNUSABLE: u8 = 2;
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Classify(arguments) => classify::run(&arguments),
+        Command::Describe(arguments) => describe::run(&arguments),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "vision", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    outcome.unwrap_or_else(|error| {
+        // A closed pipe (`vision ... | head`) is the reader's choice, not a failure to report.
+        if is_broken_pipe(&error) {
+            return ExitCode::SUCCESS;
+        }
+        eprintln!("vision: {error:#}");
+        if let Some(hint) = error.downcast_ref::<libvision::Error>().map(|e| e.kind().hint()) {
+            if !hint.is_empty() {
+                eprintln!("  help: {hint}");
+            }
+        }
+        ExitCode::from(EXIT_UNUSABLE)
+    })
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}

@@ -129,7 +129,7 @@ impl Conv2dGeometry {
                 "{in_channels} input channels, {out_channels} output channels and {groups} groups must all be at least 1"
             )));
         }
-        if in_channels % groups != 0 || out_channels % groups != 0 {
+        if !in_channels.is_multiple_of(groups) || !out_channels.is_multiple_of(groups) {
             return Err(GeometryError::new(format!(
                 "{in_channels} input and {out_channels} output channels cannot be divided into {groups} groups"
             )));
