@@ -30,7 +30,11 @@ impl Engine {
 
     /// Accepts input tensors by name, already preprocessed; the first axis is the number of images, at
     /// most `max_batch_size`. `options.task` may be any task.
-    pub fn submit_tensors(&self, _inputs: Vec<(String, Tensor)>, _options: RequestOptions) -> Result<Pending> {
+    pub fn submit_tensors(
+        &self,
+        _inputs: Vec<(String, Tensor)>,
+        _options: RequestOptions,
+    ) -> Result<Pending> {
         Err(Error::new(ErrorKind::Internal, "no engine"))
     }
 

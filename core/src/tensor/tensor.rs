@@ -51,7 +51,10 @@ impl Tensor {
         if need != Some(bytes.len()) {
             return Err(Error::new(
                 ErrorKind::ShapeMismatch,
-                format!("a {dtype} tensor of shape {shape:?} needs {need:?} bytes, and {} were given", bytes.len()),
+                format!(
+                    "a {dtype} tensor of shape {shape:?} needs {need:?} bytes, and {} were given",
+                    bytes.len()
+                ),
             ));
         }
         Ok(Self { dtype, shape: shape.to_vec(), bytes })

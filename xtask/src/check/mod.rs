@@ -1,0 +1,6 @@
+//! Checks of what no compiler sees.
+
+pub mod generated;
+pub mod layers;
+pub mod sizes;
+pub mod version;

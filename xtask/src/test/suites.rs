@@ -1,0 +1,104 @@
+//! THE list of suites, cheapest first.
+
+use super::{examples, packages, setup};
+use crate::check;
+use crate::command::{cargo, output, run};
+use crate::dist;
+use anyhow::bail;
+
+/// One suite.
+pub struct Suite {
+    pub name: &'static str,
+    pub what: &'static str,
+    pub run: fn() -> anyhow::Result<()>,
+}
+
+pub const SUITES: &[Suite] = &[
+    Suite { name: "setup", what: "Debian packages and the Python environment", run: prepare },
+    Suite { name: "format", what: "rustfmt changes nothing", run: format },
+    Suite { name: "layers", what: "layers, versions, no network in the core", run: structure },
+    Suite { name: "lints", what: "clippy has nothing to say", run: lints },
+    Suite { name: "docs", what: "rustdoc has nothing to say", run: docs },
+    Suite { name: "generated", what: "header and messages equal what is committed", run: generated },
+    Suite { name: "rust", what: "tests of the Rust crates, the C ABI in C and C++", run: rust },
+    Suite { name: "portable", what: "the core's tests on the portable kernels", run: portable },
+    Suite { name: "benches", what: "every bench runs once", run: benches },
+    Suite { name: "packages", what: "wheel, npm package and prefix are made", run: dist::run },
+    Suite {
+        name: "prefix",
+        what: "CMake and pkg-config programs build against the prefix",
+        run: packages::prefix,
+    },
+    Suite {
+        name: "python",
+        what: "the wheel in a fresh environment: tests, types, stubs",
+        run: packages::python,
+    },
+    Suite { name: "node", what: "the npm package in a fresh folder: tests, types", run: packages::node },
+    Suite { name: "examples", what: "five languages print the same lines", run: examples::run_examples },
+];
+
+/// Extension modules, which only their hosts can link.
+const NOT_TESTED_BY_CARGO: [&str; 4] = ["--exclude", "libvision-python", "--exclude", "libvision-node"];
+
+fn prepare() -> anyhow::Result<()> {
+    setup::debian_packages()?;
+    crate::python::environment().map(drop)
+}
+
+fn format() -> anyhow::Result<()> {
+    run(cargo().args(["fmt", "--all", "--check"]))
+}
+
+fn structure() -> anyhow::Result<()> {
+    check::layers::run()?;
+    check::version::run()?;
+    let tree = output(cargo().args(["tree", "--package", "libvision", "--prefix", "none", "--locked"]))?;
+    for name in ["tokio", "hyper", "reqwest"] {
+        if tree.lines().any(|line| line.split(' ').next() == Some(name)) {
+            bail!("the core depends on {name}: no network and no async runtime belong there");
+        }
+    }
+    println!("    {} crates under the core, no tokio, hyper or reqwest", tree.lines().count());
+    Ok(())
+}
+
+fn lints() -> anyhow::Result<()> {
+    run(cargo().args([
+        "clippy",
+        "--quiet",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+fn docs() -> anyhow::Result<()> {
+    let mut command = cargo();
+    command.args(["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"]);
+    run(command.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn generated() -> anyhow::Result<()> {
+    for name in ["header", "onnx", "dependencies"] {
+        check::generated::generator(name, &["--check".to_owned()])?;
+    }
+    Ok(())
+}
+
+fn rust() -> anyhow::Result<()> {
+    run(cargo().args(["test", "--quiet", "--workspace", "--locked"]).args(NOT_TESTED_BY_CARGO))
+}
+
+fn portable() -> anyhow::Result<()> {
+    let mut command = cargo();
+    command.args(["test", "--quiet", "--package", "libvision", "--locked"]);
+    run(command.env("LIBVISION_CPU_ISA", "portable"))
+}
+
+fn benches() -> anyhow::Result<()> {
+    run(cargo().args(["run", "--quiet", "--package", "libvision-benches", "--", "--once"]))
+}
