@@ -1,3 +1,22 @@
-//! Makes the committed generated files: the C header and the ONNX messages.
+//! Makes the committed generated files; `--check` compares with what is committed and writes nothing.
 
-fn main() {}
+mod generated;
+mod onnx;
+
+use anyhow::{Result, bail};
+use generated::Mode;
+
+const USAGE: &str = "usage: generators onnx [--check]";
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mode = match arguments.get(1).map(String::as_str) {
+        None => Mode::Write,
+        Some("--check") => Mode::Check,
+        Some(_) => bail!(USAGE),
+    };
+    match arguments.first().map(String::as_str) {
+        Some("onnx") => onnx::generate(mode),
+        _ => bail!(USAGE),
+    }
+}
