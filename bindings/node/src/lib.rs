@@ -1,1 +1,10 @@
-//! The Node addon.
+//! The Node addon: translates JavaScript values to the core's types and back, and hands over.
+//!
+//! Nothing here blocks the event loop: work is submitted, and answers come back from engine threads
+//! through thread-safe functions. `index.js` wraps these classes in the public ones.
+
+mod engine;
+mod error;
+mod image;
+mod model;
+mod result;

@@ -1,0 +1,14 @@
+// The one error class, and how the addon's error objects become it.
+'use strict'
+
+class VisionError extends Error {
+  constructor({ code, number, message, hint }) {
+    super(message)
+    this.name = 'VisionError'
+    this.code = code
+    this.number = number
+    this.hint = hint
+  }
+}
+
+module.exports = { VisionError }

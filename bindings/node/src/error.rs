@@ -1,0 +1,51 @@
+//! Errors as plain objects; `index.js` turns them into `VisionError`.
+
+use libvision::{Error, ErrorKind};
+use napi_derive::napi;
+
+/// What a failed call carries.
+#[napi(object, object_from_js = false)]
+pub struct NativeError {
+    /// Stable name, `QUEUE_FULL` for example.
+    pub code: String,
+    /// Stable number.
+    pub number: u32,
+    /// What went wrong.
+    pub message: String,
+    /// What the caller can do about it; may be empty.
+    pub hint: String,
+}
+
+impl From<Error> for NativeError {
+    fn from(error: Error) -> Self {
+        let kind = error.kind();
+        Self {
+            code: kind.name().into(),
+            number: kind.number(),
+            message: error.message().into(),
+            hint: kind.hint().into(),
+        }
+    }
+}
+
+/// One row of the table of error kinds.
+#[napi(object, object_from_js = false)]
+pub struct NativeErrorKind {
+    /// Stable name.
+    pub code: String,
+    /// Stable number.
+    pub number: u32,
+    /// What the caller can do about it.
+    pub hint: String,
+}
+
+/// Every kind of error, for documentation and tests.
+#[napi]
+pub fn error_kinds() -> Vec<NativeErrorKind> {
+    let row = |kind: &ErrorKind| NativeErrorKind {
+        code: kind.name().into(),
+        number: kind.number(),
+        hint: kind.hint().into(),
+    };
+    ErrorKind::ALL.iter().map(row).collect()
+}
