@@ -1,12 +1,13 @@
 //! Makes the committed generated files; `--check` compares with what is committed and writes nothing.
 
+mod dependencies;
 mod generated;
 mod onnx;
 
 use anyhow::{Result, bail};
 use generated::Mode;
 
-const USAGE: &str = "usage: generators onnx [--check]";
+const USAGE: &str = "usage: generators (onnx | dependencies) [--check]";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -17,6 +18,7 @@ fn main() -> Result<()> {
     };
     match arguments.first().map(String::as_str) {
         Some("onnx") => onnx::generate(mode),
+        Some("dependencies") => dependencies::check(&generated::root()),
         _ => bail!(USAGE),
     }
 }
