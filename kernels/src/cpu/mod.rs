@@ -1,1 +1,13 @@
 //! Vectorised kernels for CPUs, the table that lists them and the choice at run time.
+
+pub mod conv2d;
+pub mod elementwise;
+pub(crate) mod gemm;
+pub mod isa;
+pub mod layout;
+pub mod linear;
+pub mod pool2d;
+pub mod select;
+pub(crate) mod simd;
+pub mod softmax;
+pub mod variants;

@@ -1,0 +1,210 @@
+//! Two-dimensional convolution: checks the shapes, chooses an algorithm, packs the weights once.
+
+mod depthwise;
+mod direct;
+mod offsets;
+
+pub(crate) use depthwise::{DepthwiseFn, DepthwiseRow};
+
+use super::layout::BlockedShape;
+use super::variants::KernelSet;
+use crate::epilogue::Epilogue;
+use crate::geometry::{Conv2dGeometry, GeometryError, Padding};
+use crate::parallel::{Parallel, Parts};
+use depthwise::Depthwise;
+use direct::Direct;
+
+/// What the choice of an algorithm may depend on besides the geometry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ConvOptions {
+    /// Only algorithms that multiply every input with every weight, which err least.
+    pub precise: bool,
+}
+
+/// A convolution and the tensors it works on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Conv2dSpec {
+    /// Sizes of one image.
+    pub geometry: Conv2dGeometry,
+    /// Layout of the input. Its lanes are those of the kernel set, or at least the input channels (the
+    /// interleaved network input); its border is at least [`Conv2d::input_border`].
+    pub input: BlockedShape,
+    /// Layout of the output, with the kernel set's lanes and any border.
+    pub output: BlockedShape,
+    /// Layout of the tensor to add, with the kernel set's lanes and any border.
+    pub residual: Option<BlockedShape>,
+    /// What follows the sums. `epilogue.residual` says the same as `residual.is_some()`.
+    pub epilogue: Epilogue,
+    /// Choice of the algorithm.
+    pub options: ConvOptions,
+}
+
+/// A convolution with packed weights, for any batch. Shared by threads.
+///
+/// Each output value is a sum in an order that only the shapes and the kernel set fix: it has the same
+/// bits in any batch, at any place of it and with any number of threads.
+pub struct Conv2d {
+    spec: Conv2dSpec,
+    algorithm: Algorithm,
+}
+
+enum Algorithm {
+    Direct(Direct),
+    Depthwise(Depthwise),
+}
+
+impl Conv2d {
+    /// The border that the input needs around it.
+    pub fn input_border(_set: &KernelSet, geometry: &Conv2dGeometry, _options: ConvOptions) -> Padding {
+        offsets::border(geometry)
+    }
+
+    /// The lanes that suit a tensor which only this convolution reads and which is written by a
+    /// conversion: interleaved for an image of few channels, the kernel set's otherwise.
+    pub fn preferred_input_lanes(set: &KernelSet, geometry: &Conv2dGeometry) -> usize {
+        if geometry.in_channels * 2 <= set.lanes { geometry.in_channels } else { set.lanes }
+    }
+
+    /// Packs `weights`, plain `[out_channels, in_channels / groups, height, width]`, and `bias`, one per
+    /// output channel. Fails if sizes, borders or lanes do not fit together.
+    pub fn new(
+        set: &'static KernelSet,
+        spec: Conv2dSpec,
+        weights: &[f32],
+        bias: Option<&[f32]>,
+    ) -> Result<Self, GeometryError> {
+        check(set, &spec, weights, bias)?;
+        let g = &spec.geometry;
+        let is_depthwise = g.groups > 1
+            && g.groups == g.in_channels
+            && g.groups == g.out_channels
+            && spec.input.lanes == set.lanes;
+        let algorithm = if is_depthwise {
+            Algorithm::Depthwise(Depthwise::new(set, &spec, weights, bias))
+        } else {
+            Algorithm::Direct(Direct::new(set, &spec, weights, bias))
+        };
+        Ok(Self { spec, algorithm })
+    }
+
+    /// Convolves `batch` images. Writes the inside of `output` and its lanes beyond the last channel;
+    /// leaves its border alone.
+    ///
+    /// `workspace` holds at least `workspace_len(parallel.threads())` floats, of any content. Panics if a
+    /// slice is shorter or longer than its shape says.
+    pub fn run(
+        &self,
+        parallel: &dyn Parallel,
+        batch: usize,
+        input: &[f32],
+        residual: Option<&[f32]>,
+        output: &mut [f32],
+        workspace: &mut [f32],
+    ) {
+        assert_eq!(input.len(), batch * self.spec.input.len(), "input of a convolution");
+        assert_eq!(output.len(), batch * self.spec.output.len(), "output of a convolution");
+        assert_eq!(
+            residual.map(<[f32]>::len),
+            self.spec.residual.map(|shape| batch * shape.len()),
+            "residual of a convolution"
+        );
+        assert!(workspace.len() >= self.workspace_len(parallel.threads()), "workspace of a convolution");
+        let output = Parts::new(output);
+        match &self.algorithm {
+            Algorithm::Direct(direct) => direct.run(parallel, batch, input, residual, &output),
+            Algorithm::Depthwise(depthwise) => depthwise.run(parallel, batch, input, residual, &output),
+        }
+    }
+
+    /// Floats of workspace that a run with so many threads needs.
+    pub fn workspace_len(&self, _threads: usize) -> usize {
+        match self.algorithm {
+            Algorithm::Direct(_) | Algorithm::Depthwise(_) => 0,
+        }
+    }
+
+    /// Bytes of packed weights and tables.
+    pub fn packed_bytes(&self) -> usize {
+        match &self.algorithm {
+            Algorithm::Direct(direct) => direct.bytes(),
+            Algorithm::Depthwise(depthwise) => depthwise.bytes(),
+        }
+    }
+
+    /// The name of the algorithm chosen.
+    pub fn algorithm(&self) -> &'static str {
+        match self.algorithm {
+            Algorithm::Direct(_) => "direct",
+            Algorithm::Depthwise(_) => "depthwise",
+        }
+    }
+
+    /// Multiplications of direct convolution, per image: what rates are reckoned by, whatever the algorithm.
+    pub fn multiplications(&self) -> usize {
+        self.spec.geometry.multiplications()
+    }
+}
+
+fn check(
+    set: &KernelSet,
+    spec: &Conv2dSpec,
+    weights: &[f32],
+    bias: Option<&[f32]>,
+) -> Result<(), GeometryError> {
+    let g = &spec.geometry;
+    let expected = |what: &str, channels: usize, [height, width]: [usize; 2]| {
+        format!("{what} of a convolution: expected {channels} channels of {height} x {width}")
+    };
+    let is_size = |shape: &BlockedShape, channels: usize, size: [usize; 2]| {
+        shape.channels == channels && [shape.height, shape.width] == size
+    };
+    if !is_size(&spec.input, g.in_channels, g.input) {
+        return Err(GeometryError::new(format!(
+            "{}, found {:?}",
+            expected("input", g.in_channels, g.input),
+            spec.input
+        )));
+    }
+    if spec.input.lanes != set.lanes && spec.input.lanes < g.in_channels {
+        return Err(GeometryError::new(format!(
+            "input of a convolution: expected {} lanes or at least its {} channels, found {}",
+            set.lanes, g.in_channels, spec.input.lanes
+        )));
+    }
+    for (what, shape) in [("output", Some(spec.output)), ("residual", spec.residual)] {
+        let Some(shape) = shape else { continue };
+        if !is_size(&shape, g.out_channels, g.output) || shape.lanes != set.lanes {
+            return Err(GeometryError::new(format!(
+                "{} in {} lanes, found {shape:?}",
+                expected(what, g.out_channels, g.output),
+                set.lanes
+            )));
+        }
+    }
+    let (need, have) = (Conv2d::input_border(set, g, spec.options), spec.input.border);
+    if have.top < need.top || have.left < need.left || have.bottom < need.bottom || have.right < need.right {
+        return Err(GeometryError::new(format!(
+            "input of a convolution: expected a border of at least {need:?}, found {have:?}"
+        )));
+    }
+    let [o, i, h, w] = g.weight_shape();
+    if weights.len() != o * i * h * w {
+        return Err(GeometryError::new(format!(
+            "weights of a convolution: expected {o} x {i} x {h} x {w} values, found {}",
+            weights.len()
+        )));
+    }
+    if bias.is_some_and(|bias| bias.len() != g.out_channels) {
+        return Err(GeometryError::new(format!(
+            "bias of a convolution: expected {} values, found {}",
+            g.out_channels,
+            bias.map_or(0, <[f32]>::len)
+        )));
+    }
+    if spec.epilogue.bias != bias.is_some() || spec.epilogue.residual != spec.residual.is_some() {
+        return Err(GeometryError::new(
+            "epilogue of a convolution: its flags differ from the bias and the residual given",
+        ));
+    }
+    Ok(())
+}

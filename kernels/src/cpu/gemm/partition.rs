@@ -1,0 +1,87 @@
+//! Cuts a layer into tasks of neighbouring pixels times neighbouring panels.
+//!
+//! Neither cut changes the order of any sum, so that results have the same bits with any number of threads.
+
+use crate::parallel::part;
+use std::ops::Range;
+
+/// Pixels per task: with a K block's inputs they fit the second-level cache.
+const M_BLOCK: usize = 200;
+/// From this number of pixels on a layer is cut by pixels: its weights are small beside its input.
+const LARGE: usize = 28 * 28;
+/// Tasks per thread where a layer is cut for the sake of threads.
+const TASKS_PER_THREAD: usize = 2;
+/// Tiles that are worth a task of their own.
+const TILES_PER_TASK: usize = 2;
+
+/// A grid of tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Partition {
+    pixels: usize,
+    panels: usize,
+    pixel_parts: usize,
+    panel_parts: usize,
+}
+
+impl Partition {
+    /// For `pixels` pixels (of the whole batch) and `panels` panels, with tiles of `rows` pixels.
+    pub(crate) fn new(pixels: usize, panels: usize, rows: usize, threads: usize) -> Self {
+        let mut pixel_parts = pixels.div_ceil(M_BLOCK);
+        let mut panel_parts = 1;
+        if threads > 1 {
+            let wanted = threads * TASKS_PER_THREAD;
+            if pixels >= LARGE {
+                let most = pixels.div_ceil(rows * TILES_PER_TASK);
+                pixel_parts = pixel_parts.max(wanted).next_multiple_of(threads).min(most);
+            }
+            panel_parts = wanted.div_ceil(pixel_parts).min(panels);
+        }
+        Self { pixels, panels, pixel_parts, panel_parts }
+    }
+
+    pub(crate) fn tasks(&self) -> usize {
+        self.pixel_parts * self.panel_parts
+    }
+
+    /// Pixels and panels of a task. Tasks of the same panels follow each other where panels are split.
+    pub(crate) fn task(&self, index: usize) -> (Range<usize>, Range<usize>) {
+        (
+            part(self.pixels, self.pixel_parts, index % self.pixel_parts),
+            part(self.panels, self.panel_parts, index / self.pixel_parts),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pair_of_pixel_and_panel_is_in_one_task() {
+        for (pixels, panels) in [(1, 1), (1, 9), (49, 16), (196, 8), (784, 3), (1568, 2), (3136, 2)] {
+            for threads in [1, 2, 3, 8] {
+                let partition = Partition::new(pixels, panels, 14, threads);
+                let mut seen = vec![0; pixels * panels];
+                for index in 0..partition.tasks() {
+                    let (pixel_range, panel_range) = partition.task(index);
+                    for panel in panel_range {
+                        for pixel in pixel_range.clone() {
+                            seen[panel * pixels + pixel] += 1;
+                        }
+                    }
+                }
+                assert!(seen.iter().all(|n| *n == 1), "{pixels} pixels, {panels} panels, {threads} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn no_thread_is_without_a_task_where_there_is_work_for_it() {
+        for (pixels, panels) in [(49, 16), (196, 8), (784, 4), (3136, 2), (12544, 2)] {
+            for threads in [2, 4, 8] {
+                let tasks = Partition::new(pixels, panels, 14, threads).tasks();
+                assert!(tasks >= threads, "{pixels} pixels, {panels} panels: {tasks} tasks");
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Pooling in the blocked layout, a vector of channels at a time. The border is never read.
+
+use super::layout::BlockedShape;
+use super::simd::{Kernel, MAX_LANES, Vector};
+use super::variants::KernelSet;
+use crate::geometry::{GeometryError, Pool2dGeometry, Window};
+use crate::parallel::{Parallel, Parts, for_each_range};
+
+/// Output rows that are worth a task.
+const ROWS_PER_TASK: usize = 8;
+
+/// A pooling layer, for any batch. Shared by threads.
+///
+/// An image's result has the same bits in any batch, at any place of it and with any number of threads.
+#[derive(Clone, Copy)]
+pub struct Pool2d {
+    set: &'static KernelSet,
+    kind: Kind,
+    input: BlockedShape,
+    output: BlockedShape,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Max(Window),
+    Average { window: Window, count_include_pad: bool },
+    GlobalAverage,
+}
+
+impl Pool2d {
+    /// The largest value under the window; the border never wins. Both tensors have the kernel set's lanes
+    /// and any border.
+    pub fn max_pool(
+        set: &'static KernelSet,
+        geometry: &Pool2dGeometry,
+        input: BlockedShape,
+        output: BlockedShape,
+    ) -> Result<Self, GeometryError> {
+        check_window(set, geometry, &input, &output)?;
+        Ok(Self { set, kind: Kind::Max(geometry.window), input, output })
+    }
+
+    /// The mean under the window, of the image's pixels or (`count_include_pad`) of the border's zeros too.
+    /// Both tensors have the kernel set's lanes and any border.
+    pub fn average_pool(
+        set: &'static KernelSet,
+        geometry: &Pool2dGeometry,
+        count_include_pad: bool,
+        input: BlockedShape,
+        output: BlockedShape,
+    ) -> Result<Self, GeometryError> {
+        check_window(set, geometry, &input, &output)?;
+        let kind = Kind::Average { window: geometry.window, count_include_pad };
+        Ok(Self { set, kind, input, output })
+    }
+
+    /// The mean of each channel. The input has the kernel set's lanes; the output has one pixel and any
+    /// lanes: one lane gives plain `[N, C]`.
+    pub fn global_average_pool(
+        set: &'static KernelSet,
+        input: BlockedShape,
+        output: BlockedShape,
+    ) -> Result<Self, GeometryError> {
+        check_lanes(set, &input)?;
+        if output.channels != input.channels || (output.height, output.width) != (1, 1) {
+            return Err(GeometryError::new(format!(
+                "output of a global average: expected {} channels of 1 x 1, found {output:?}",
+                input.channels
+            )));
+        }
+        if input.height * input.width == 0 {
+            return Err(GeometryError::new(format!("a global average of no pixels: {input:?}")));
+        }
+        Ok(Self { set, kind: Kind::GlobalAverage, input, output })
+    }
+
+    /// Pools `batch` images. Writes the inside of `output` only. Panics if a slice has another length than
+    /// its shape says.
+    pub fn run(&self, parallel: &dyn Parallel, batch: usize, input: &[f32], output: &mut [f32]) {
+        assert_eq!(input.len(), batch * self.input.len(), "input of a pooling");
+        assert_eq!(output.len(), batch * self.output.len(), "output of a pooling");
+        let output = Parts::new(output);
+        match self.kind {
+            Kind::Max(window) => {
+                self.windows(parallel, batch, input, &output, &window, None, self.set.max_pool);
+            }
+            Kind::Average { window, count_include_pad } => {
+                let all = window.size[0] * window.size[1];
+                let divisor = count_include_pad.then_some(all as f32);
+                self.windows(parallel, batch, input, &output, &window, divisor, self.set.average_pool);
+            }
+            Kind::GlobalAverage => self.global(parallel, batch, input, &output),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the two poolings differ in the last three")]
+    fn windows(
+        &self,
+        parallel: &dyn Parallel,
+        batch: usize,
+        input: &[f32],
+        output: &Parts,
+        window: &Window,
+        divisor: Option<f32>,
+        kernel: PoolFn,
+    ) {
+        let (from, to) = (&self.input, &self.output);
+        let rows_per_image = to.blocks() * to.height;
+        for_each_range(parallel, batch * rows_per_image, ROWS_PER_TASK, |rows| {
+            for row in rows {
+                let (image, row) = (row / rows_per_image, row % rows_per_image);
+                let (block, y) = (row / to.height, row % to.height);
+                let taps = inside(window, 0, y, from.height);
+                let line = PoolRow {
+                    input: input[image * from.len() + block * from.block_stride() + from.pixel(0, 0)..]
+                        .as_ptr(),
+                    row_stride: from.row_stride(),
+                    width: from.width,
+                    first_row: taps.first,
+                    row_taps: taps.count,
+                    window: *window,
+                    divisor,
+                    output: output
+                        .start()
+                        .wrapping_add(image * to.len() + block * to.block_stride() + to.pixel(y as isize, 0)),
+                    pixels: to.width,
+                };
+                // SAFETY: taps are limited to the image; each row is in one task; a kernel set exists only
+                // where the CPU has its instructions.
+                unsafe { kernel(&line) };
+            }
+        });
+    }
+
+    fn global(&self, parallel: &dyn Parallel, batch: usize, input: &[f32], output: &Parts) {
+        let (from, to) = (&self.input, &self.output);
+        for_each_range(parallel, batch * from.blocks(), ROWS_PER_TASK, |blocks| {
+            for index in blocks {
+                let (image, block) = (index / from.blocks(), index % from.blocks());
+                let mut sums = [0.0; MAX_LANES];
+                let sum = SumBlock {
+                    input: input[image * from.len() + block * from.block_stride() + from.pixel(0, 0)..]
+                        .as_ptr(),
+                    row_stride: from.row_stride(),
+                    height: from.height,
+                    width: from.width,
+                    sums: sums.as_mut_ptr(),
+                };
+                // SAFETY: the block lies within the input; `sums` holds a vector; a kernel set exists only
+                // where the CPU has its instructions.
+                unsafe { (self.set.sum_block)(&sum) };
+                let first = block * from.lanes;
+                let count = (from.height * from.width) as f32;
+                for (channel, sum) in (first..from.channels.min(first + from.lanes)).zip(sums) {
+                    let at = image * to.len() + to.element(channel, 0, 0);
+                    // SAFETY: each channel is in one task.
+                    let value = unsafe { output.part(at..at + 1) };
+                    value[0] = sum / count;
+                }
+            }
+        });
+    }
+}
+
+fn check_lanes(set: &KernelSet, shape: &BlockedShape) -> Result<(), GeometryError> {
+    if shape.lanes == set.lanes {
+        return Ok(());
+    }
+    Err(GeometryError::new(format!("a pooling: expected {} lanes, found {shape:?}", set.lanes)))
+}
+
+fn check_window(
+    set: &KernelSet,
+    g: &Pool2dGeometry,
+    input: &BlockedShape,
+    output: &BlockedShape,
+) -> Result<(), GeometryError> {
+    for (what, shape, [height, width]) in [("input", input, g.input), ("output", output, g.output)] {
+        if (shape.channels, shape.height, shape.width) != (g.channels, height, width) {
+            return Err(GeometryError::new(format!(
+                "{what} of a pooling: expected {} channels of {height} x {width}, found {shape:?}",
+                g.channels
+            )));
+        }
+        check_lanes(set, shape)?;
+    }
+    for axis in 0..2 {
+        if (0..g.output[axis]).any(|i| inside(&g.window, axis, i, g.input[axis]).count == 0) {
+            return Err(GeometryError::new(format!(
+                "a pooling window of {:?} with a border of {:?} lies wholly outside the image",
+                g.window.size, g.window.padding
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Taps of a window, along one axis, that fall on the image.
+struct Taps {
+    /// Where the first of them is.
+    first: usize,
+    count: usize,
+}
+
+/// The taps of output number `index` along `axis`, for an image of `size`.
+#[inline(always)]
+fn inside(window: &Window, axis: usize, index: usize, size: usize) -> Taps {
+    let before = [window.padding.top, window.padding.left][axis];
+    let (taps, dilation) = (window.size[axis], window.dilation[axis]);
+    let start = index * window.stride[axis];
+    if start >= before && start - before + (taps - 1) * dilation < size {
+        return Taps { first: start - before, count: taps };
+    }
+    let skipped = before.saturating_sub(start).div_ceil(dilation);
+    let first = start + skipped * dilation - before;
+    let fitting = size.saturating_sub(first).div_ceil(dilation);
+    Taps { first, count: taps.saturating_sub(skipped).min(fitting) }
+}
+
+pub(crate) type PoolFn = unsafe fn(&PoolRow);
+
+/// A row of output pixels of one channel block. Distances are in floats.
+pub(crate) struct PoolRow {
+    /// The block's first pixel.
+    pub(crate) input: *const f32,
+    pub(crate) row_stride: usize,
+    pub(crate) width: usize,
+    /// Input rows under the windows: the first, and how many.
+    pub(crate) first_row: usize,
+    pub(crate) row_taps: usize,
+    pub(crate) window: Window,
+    /// What sums are divided by, if it is not the number of pixels.
+    pub(crate) divisor: Option<f32>,
+    pub(crate) output: *mut f32,
+    pub(crate) pixels: usize,
+}
+
+/// The largest value under each window.
+///
+/// # Safety
+/// The input must hold the rows and columns named, the output the pixels.
+pub(crate) struct MaxPool;
+
+/// The mean under each window.
+///
+/// # Safety
+/// As for [`MaxPool`].
+pub(crate) struct AveragePool;
+
+impl Kernel for MaxPool {
+    type Arguments = PoolRow;
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(row: &PoolRow) {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            for x in 0..row.pixels {
+                let start = V::splat(f32::NEG_INFINITY);
+                let (largest, _) = reduce::<V>(row, x, start, |m, v| m.max(v));
+                largest.store(row.output.add(x * V::LANES));
+            }
+        }
+    }
+}
+
+impl Kernel for AveragePool {
+    type Arguments = PoolRow;
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(row: &PoolRow) {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            for x in 0..row.pixels {
+                let (sum, count) = reduce::<V>(row, x, V::splat(0.0), |s, v| s.add(v));
+                let divisor = V::splat(row.divisor.unwrap_or(count as f32));
+                sum.div(divisor).store(row.output.add(x * V::LANES));
+            }
+        }
+    }
+}
+
+/// Combines the pixels under window `x` and counts them.
+#[inline(always)]
+unsafe fn reduce<V: Vector>(row: &PoolRow, x: usize, start: V, combine: impl Fn(V, V) -> V) -> (V, usize) {
+    let columns = inside(&row.window, 1, x, row.width);
+    let [row_step, column_step] =
+        [row.window.dilation[0] * row.row_stride, row.window.dilation[1] * V::LANES];
+    let mut result = start;
+    for y in 0..row.row_taps {
+        for c in 0..columns.count {
+            let at =
+                row.first_row * row.row_stride + y * row_step + columns.first * V::LANES + c * column_step;
+            // SAFETY: `inside` keeps to the image.
+            result = combine(result, unsafe { V::load(row.input.add(at)) });
+        }
+    }
+    (result, row.row_taps * columns.count)
+}
+
+pub(crate) type SumBlockFn = unsafe fn(&SumBlock);
+
+/// The sum of all pixels of one channel block.
+///
+/// # Safety
+/// `input` must hold the rows and columns named, `sums` one vector.
+pub(crate) struct SumBlock {
+    pub(crate) input: *const f32,
+    pub(crate) row_stride: usize,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) sums: *mut f32,
+}
+
+impl Kernel for SumBlock {
+    type Arguments = SumBlock;
+
+    #[inline(always)]
+    unsafe fn run<V: Vector>(block: &SumBlock) {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            // One sum per column modulo four: additions need not wait for each other.
+            let mut sums = [V::splat(0.0); 4];
+            for y in 0..block.height {
+                for x in 0..block.width {
+                    let pixel = V::load(block.input.add(y * block.row_stride + x * V::LANES));
+                    sums[x % 4] = sums[x % 4].add(pixel);
+                }
+            }
+            sums[0].add(sums[1]).add(sums[2].add(sums[3])).store(block.sums);
+        }
+    }
+}

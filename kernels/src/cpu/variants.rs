@@ -1,0 +1,195 @@
+//! The table of CPU kernels: dispatch, tests and benches read it.
+
+use super::conv2d::{DepthwiseFn, DepthwiseRow};
+use super::elementwise::{ElementwiseFn, Run};
+use super::gemm::{PrefetchLevel, Tile, TileFn, TileKernels};
+use super::isa::Isa;
+use super::pool2d::{AveragePool, MaxPool, PoolFn, SumBlock, SumBlockFn};
+use super::simd::{Entry, Portable};
+use super::softmax::{SoftmaxFn, SoftmaxRow};
+use std::fmt;
+
+/// All kernels of one instruction set.
+///
+/// A `&'static KernelSet` is proof that the CPU has the instruction set: the only ways to one are
+/// [`usable_sets`] and [`select`](super::select::select).
+pub struct KernelSet {
+    /// The instruction set.
+    pub isa: Isa,
+    /// Floats per vector: channels per block of the layout.
+    pub lanes: usize,
+    /// What the set is made of.
+    variants: &'static [Variant],
+    pub(crate) tiles: TileKernels,
+    pub(crate) depthwise: DepthwiseFn,
+    pub(crate) max_pool: PoolFn,
+    pub(crate) average_pool: PoolFn,
+    pub(crate) sum_block: SumBlockFn,
+    pub(crate) elementwise: ElementwiseFn,
+    pub(crate) softmax: SoftmaxFn,
+}
+
+impl KernelSet {
+    /// The kernels of the set by name.
+    pub fn variants(&self) -> &'static [Variant] {
+        self.variants
+    }
+}
+
+impl fmt::Debug for KernelSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KernelSet").field("isa", &self.isa).field("lanes", &self.lanes).finish()
+    }
+}
+
+/// One implementation of a kernel family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// `<dtype>_<family>[_<epilogue>]_<tile>_<isa>`
+    pub name: &'static str,
+    /// The instruction set it needs.
+    pub isa: Isa,
+    /// Floats per vector.
+    pub lanes: usize,
+    /// Pixels (or rows) x channels computed side by side.
+    pub tile: [usize; 2],
+}
+
+/// The sets that this CPU can run, the best first; the portable one is always the last.
+pub fn usable_sets() -> impl Iterator<Item = &'static KernelSet> {
+    KERNEL_SETS.iter().copied().filter(|set| set.isa.is_available())
+}
+
+/// The variants that this CPU can run.
+pub fn usable() -> impl Iterator<Item = &'static Variant> {
+    usable_sets().flat_map(KernelSet::variants)
+}
+
+/// The variants of all sets compiled for this target, whether this CPU can run them or not.
+pub fn all() -> impl Iterator<Item = &'static Variant> {
+    KERNEL_SETS.iter().flat_map(|set| set.variants)
+}
+
+/// Best first.
+static KERNEL_SETS: &[&KernelSet] = &[
+    #[cfg(target_arch = "x86_64")]
+    &AVX512,
+    #[cfg(target_arch = "x86_64")]
+    &AVX2,
+    #[cfg(target_arch = "aarch64")]
+    &NEON,
+    &PORTABLE,
+];
+
+/// Tiles of 1, 2, ... pixels.
+macro_rules! by_rows {
+    ($entry:ty, $vectors:literal, $lines:literal, [$($rows:literal)*]) => {
+        &[$(<$entry>::enter::<Tile<$rows, $vectors, $lines>> as TileFn),*]
+    };
+}
+
+/// Wide tiles by rising prefetch.
+macro_rules! levels {
+    ($entry:ty, $vectors:literal, [$($lines:literal)*], $rows:tt) => {
+        &[$(PrefetchLevel { lines: $lines, by_rows: by_rows!($entry, $vectors, $lines, $rows) }),*]
+    };
+}
+
+/// The rows of the table for one instruction set.
+macro_rules! variants {
+    ($isa:expr, $lanes:literal, [$($name:literal $rows:literal x $channels:literal),* $(,)?]) => {
+        &[$(Variant { name: $name, isa: $isa, lanes: $lanes, tile: [$rows, $channels] }),*]
+    };
+}
+
+/// A set whose kernels are compiled for the instruction set of `E`.
+const fn kernel_set<E: Entry>(
+    isa: Isa,
+    lanes: usize,
+    variants: &'static [Variant],
+    tiles: TileKernels,
+) -> KernelSet {
+    KernelSet {
+        isa,
+        lanes,
+        variants,
+        tiles,
+        depthwise: E::enter::<DepthwiseRow>,
+        max_pool: E::enter::<MaxPool>,
+        average_pool: E::enter::<AveragePool>,
+        sum_block: E::enter::<SumBlock>,
+        elementwise: E::enter::<Run>,
+        softmax: E::enter::<SoftmaxRow>,
+    }
+}
+
+static PORTABLE: KernelSet = kernel_set::<Portable>(
+    Isa::Portable,
+    8,
+    variants!(Isa::Portable, 8, [
+        "f32_gemm_4x8_portable" 4 x 8,
+        "f32_conv2d_depthwise_8x8_portable" 8 x 8,
+        "f32_pool2d_1x8_portable" 1 x 8,
+        "f32_elementwise_1x8_portable" 1 x 8,
+        "f32_softmax_1x8_portable" 1 x 8,
+    ]),
+    TileKernels {
+        vectors: 1,
+        wide: levels!(Portable, 1, [0], [1 2 3 4]),
+        narrow: by_rows!(Portable, 1, 0, [1 2 3 4]),
+    },
+);
+
+#[cfg(target_arch = "x86_64")]
+static AVX2: KernelSet = kernel_set::<super::simd::Avx2Fma>(
+    Isa::Avx2Fma,
+    8,
+    variants!(Isa::Avx2Fma, 8, [
+        "f32_gemm_6x16_avx2" 6 x 16,
+        "f32_conv2d_depthwise_8x8_avx2" 8 x 8,
+        "f32_pool2d_1x8_avx2" 1 x 8,
+        "f32_elementwise_1x8_avx2" 1 x 8,
+        "f32_softmax_1x8_avx2" 1 x 8,
+    ]),
+    TileKernels {
+        vectors: 2,
+        wide: levels!(super::simd::Avx2Fma, 2, [1 2 4 8], [1 2 3 4 5 6]),
+        narrow: by_rows!(super::simd::Avx2Fma, 1, 0, [1 2 3 4 5 6]),
+    },
+);
+
+#[cfg(target_arch = "x86_64")]
+static AVX512: KernelSet = kernel_set::<super::simd::Avx512>(
+    Isa::Avx512,
+    16,
+    variants!(Isa::Avx512, 16, [
+        "f32_gemm_14x32_avx512" 14 x 32,
+        "f32_conv2d_depthwise_8x16_avx512" 8 x 16,
+        "f32_pool2d_1x16_avx512" 1 x 16,
+        "f32_elementwise_1x16_avx512" 1 x 16,
+        "f32_softmax_1x16_avx512" 1 x 16,
+    ]),
+    TileKernels {
+        vectors: 2,
+        wide: levels!(super::simd::Avx512, 2, [4 8 16 32], [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
+        narrow: by_rows!(super::simd::Avx512, 1, 0, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
+    },
+);
+
+#[cfg(target_arch = "aarch64")]
+static NEON: KernelSet = kernel_set::<super::simd::Neon>(
+    Isa::Neon,
+    8,
+    variants!(Isa::Neon, 8, [
+        "f32_gemm_6x16_neon" 6 x 16,
+        "f32_conv2d_depthwise_8x8_neon" 8 x 8,
+        "f32_pool2d_1x8_neon" 1 x 8,
+        "f32_elementwise_1x8_neon" 1 x 8,
+        "f32_softmax_1x8_neon" 1 x 8,
+    ]),
+    TileKernels {
+        vectors: 2,
+        wide: levels!(super::simd::Neon, 2, [0], [1 2 3 4 5 6]),
+        narrow: by_rows!(super::simd::Neon, 1, 0, [1 2 3 4 5 6]),
+    },
+);
