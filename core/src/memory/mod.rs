@@ -1,1 +1,5 @@
 //! Arenas, aligned buffers, mapped files and byte budgets.
+
+mod budget;
+
+pub use budget::{ByteBudget, Charge};

@@ -1,5 +1,8 @@
 //! From pixels to a model's input tensor: the steps as data, and their portable implementation.
 
+mod cpu;
+mod geometry;
 mod spec;
 
+pub use cpu::CpuPreprocessor;
 pub use spec::{CropPolicy, Layout, PreprocessSpec, ResizeFilter, ResizeMode};
