@@ -1,1 +1,3 @@
 //! Model files to graphs.
+
+pub mod onnx;

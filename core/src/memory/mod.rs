@@ -1,5 +1,9 @@
 //! Arenas, aligned buffers, mapped files and byte budgets.
 
 mod budget;
+#[allow(unsafe_code, reason = "a memory map is sound only while nobody cuts the file, which callers promise")]
+mod mapped;
 
 pub use budget::{ByteBudget, Charge};
+pub(crate) use mapped::read_file_beside;
+pub use mapped::{ReadOptions, read_file};

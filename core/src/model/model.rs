@@ -1,6 +1,7 @@
 //! What a loaded model holds.
 
-use crate::error::{Error, ErrorKind, Result};
+use super::load::load;
+use crate::error::Result;
 use crate::graph::Graph;
 use crate::postprocess::Head;
 use crate::preprocess::PreprocessSpec;
@@ -46,8 +47,8 @@ impl Model {
     }
 
     /// Loads an `.onnx` file, a `.safetensors` file or a model directory.
-    pub fn load_with(path: impl AsRef<Path>, _options: &LoadOptions) -> Result<Self> {
-        Err(Error::new(ErrorKind::Internal, format!("{}: no importer", path.as_ref().display())))
+    pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self> {
+        load(path.as_ref(), options)
     }
 
     /// Name from the configuration, or that of the file.

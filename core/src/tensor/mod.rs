@@ -4,4 +4,5 @@ mod dtype;
 mod tensor;
 
 pub use dtype::DType;
+pub(crate) use tensor::element_count;
 pub use tensor::{Element, Tensor};

@@ -1,0 +1,95 @@
+//! Whether a graph fits together: what every pass and backend may rely on.
+
+use super::infer_shapes::{describe, output_shape, show_shape};
+use super::{Dim, Graph, ValueId, ValueKind};
+use crate::error::{Error, ErrorKind, Result};
+use crate::tensor::DType;
+use std::collections::HashSet;
+
+/// Checks that every node comes after the producers of its inputs, that each value has one producer,
+/// that names are unique, that inputs start with the batch axis, that activations are `f32`, and that
+/// all shapes are known and agree with what [`super::infer_shapes`] computes. Fails with
+/// `MODEL_INVALID` naming the node or value.
+pub fn validate(graph: &Graph) -> Result<()> {
+    let mut ready = vec![false; graph.values.len()];
+    for (index, value) in graph.values.iter().enumerate() {
+        ready[index] = matches!(value.kind, ValueKind::Constant(_));
+    }
+    for &input in &graph.inputs {
+        let value = known(graph, input)?;
+        if value.kind != ValueKind::Input || std::mem::replace(&mut ready[input.0], true) {
+            return Err(invalid(format!("input {:?} is not an input value of its own", value.name)));
+        }
+        match value.shape.as_deref() {
+            Some([Dim::Batch, rest @ ..]) if !rest.contains(&Dim::Batch) => {}
+            shape => {
+                let shape = shape.map_or("nothing".into(), show_shape);
+                return Err(invalid(format!(
+                    "input {:?}: expected a shape [N,...], found {shape}",
+                    value.name
+                )));
+            }
+        }
+    }
+    let mut names = HashSet::new();
+    for node in &graph.nodes {
+        if !names.insert(node.name.as_str()) {
+            return Err(invalid(format!("two nodes are named {:?}", node.name)));
+        }
+        for &input in &node.inputs {
+            let value = known(graph, input)?;
+            if !ready[input.0] {
+                return Err(invalid(format!(
+                    "{} reads {:?} before any node computes it",
+                    describe(node),
+                    value.name
+                )));
+            }
+            if value.dtype != DType::F32 {
+                return Err(invalid(format!(
+                    "{}: expected input {:?} of f32, found {}",
+                    describe(node),
+                    value.name,
+                    value.dtype
+                )));
+            }
+        }
+        let output = known(graph, node.output)?;
+        if output.kind != ValueKind::Produced || std::mem::replace(&mut ready[node.output.0], true) {
+            return Err(invalid(format!("{}: {:?} has another source already", describe(node), output.name)));
+        }
+        let shape = output_shape(graph, node)?;
+        if output.shape.as_ref() != Some(&shape) || output.dtype != DType::F32 {
+            return Err(invalid(format!(
+                "{}: its output {:?} is declared as {} {}, and is f32 {}",
+                describe(node),
+                output.name,
+                output.dtype,
+                output.shape.as_deref().map_or("of unknown shape".into(), show_shape),
+                show_shape(&shape)
+            )));
+        }
+    }
+    let mut names = HashSet::new();
+    for output in &graph.outputs {
+        let value = known(graph, output.value)?;
+        if !ready[output.value.0] {
+            return Err(invalid(format!("no node computes the output {:?} ({:?})", output.name, value.name)));
+        }
+        if !names.insert(output.name.as_str()) {
+            return Err(invalid(format!("two outputs are named {:?}", output.name)));
+        }
+    }
+    match graph.outputs.is_empty() {
+        true => Err(invalid("the graph has no output".into())),
+        false => Ok(()),
+    }
+}
+
+fn known(graph: &Graph, id: ValueId) -> Result<&super::Value> {
+    graph.values.get(id.0).ok_or_else(|| invalid(format!("there is no value {}", id.0)))
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::ModelInvalid, message)
+}
