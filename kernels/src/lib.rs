@@ -8,8 +8,12 @@
 //! | [`reference`] | the obvious, slow truth that every other variant is compared with |
 //! | [`cpu`] | vectorised kernels, the table that lists them and the choice at run time |
 
+#![deny(unsafe_code)]
+
+#[allow(unsafe_code, reason = "vector instructions, and tensors that threads write parts of")]
 pub mod cpu;
 pub mod epilogue;
 pub mod geometry;
+#[allow(unsafe_code, reason = "tensors that threads write parts of")]
 pub mod parallel;
 pub mod reference;

@@ -73,7 +73,7 @@ impl Elementwise {
             )));
         }
         match &self.b {
-            Some(b) if !fits(b) && !(b.lanes == a.lanes && is_per_channel(b, a)) => {
+            Some(b) if !(fits(b) || (b.lanes == a.lanes && is_per_channel(b, a))) => {
                 Err(GeometryError::new(format!(
                     "second operand: expected the size and lanes of {a:?} or one pixel per channel, found {b:?}"
                 )))

@@ -57,7 +57,7 @@ impl Linear {
         let whole = in_features / lanes;
         let mut table = KTable {
             segments: (0..whole).map(|s| s * lanes).collect(),
-            tails: if in_features % lanes == 0 { vec![] } else { vec![whole * lanes] },
+            tails: if in_features.is_multiple_of(lanes) { vec![] } else { vec![whole * lanes] },
             tail_length: in_features % lanes,
             order: (0..in_features).map(|feature| (feature, 0)).collect(),
         };

@@ -9,7 +9,7 @@ pub fn softmax(set: &'static KernelSet, rows: usize, x: &mut [f32]) {
     if x.is_empty() {
         return;
     }
-    assert!(rows > 0 && x.len() % rows == 0, "{} values do not make {rows} rows", x.len());
+    assert!(rows > 0 && x.len().is_multiple_of(rows), "{} values do not make {rows} rows", x.len());
     let floats = x.len() / rows;
     for row in x.chunks_exact_mut(floats) {
         let row = SoftmaxRow { values: row.as_mut_ptr(), floats };

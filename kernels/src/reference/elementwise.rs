@@ -32,7 +32,7 @@ pub fn mul(a: &[f32], b: &[f32]) -> Vec<f64> {
 }
 
 fn combine(a: &[f32], b: &[f32], f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
-    assert!(!b.is_empty() && a.len() % b.len() == 0, "{} and {} values", a.len(), b.len());
+    assert!(!b.is_empty() && a.len().is_multiple_of(b.len()), "{} and {} values", a.len(), b.len());
     let pixels = a.len() / b.len();
     a.iter().enumerate().map(|(i, a)| f(f64::from(*a), f64::from(b[i / pixels]))).collect()
 }

@@ -114,10 +114,9 @@ impl<const MR: usize, const NV: usize, const LINES: usize> Kernel for Tile<MR, N
                 next = next.wrapping_add(LINES * 16);
             }
             for s in 0..t.tail_count {
-                let mut offset = *t.tails.add(s);
-                for _ in 0..t.tail_length {
+                let start = *t.tails.add(s);
+                for offset in start..start + t.tail_length {
                     multiply_add::<V, MR, NV>(&mut acc, &pixel, offset, weights);
-                    offset += 1;
                     weights = weights.add(NV * V::LANES);
                 }
             }

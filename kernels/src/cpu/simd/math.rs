@@ -9,7 +9,7 @@ const EXP_RANGE: [f32; 2] = [-87.0, 88.0];
 const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 /// `(exp(r) - 1 - r) / r^2` on `|r| <= ln(2) / 2`, highest power first.
 const EXP_POLYNOMIAL: [f32; 6] =
-    [1.987_569_1e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1];
+    [1.987_569_2e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5];
 
 /// `exp(x)` to about two units in the last place, by the reduction and the polynomial of `expf` in the
 /// Cephes library (S. Moshier). Arguments below -87 or above 88 give the value there.
