@@ -5,7 +5,7 @@
 //! | [`geometry`] | checked sizes that every variant of a kernel family shares |
 //! | [`epilogue`] | what a convolution does to a value before it stores it |
 //! | [`parallel`] | how kernels spread work over threads that somebody else owns |
-//! | [`reference`] | the obvious, slow truth that every other variant is compared with |
+//! | [`mod@reference`] | the obvious, slow truth that every other variant is compared with |
 //! | [`cpu`] | vectorised kernels, the table that lists them and the choice at run time |
 
 #![deny(unsafe_code)]
