@@ -1,0 +1,40 @@
+"""Says what is on a picture: image recognition with dynamic batching.
+
+>>> import libvision
+>>> with libvision.Engine("examples/model") as engine:
+...     print(engine.classify("cat.jpg").label)
+"""
+
+from ._libvision import __version__
+from .engine import Engine
+from .errors import (
+    ArgumentError,
+    DeviceError,
+    EngineError,
+    ImageError,
+    InternalError,
+    ModelError,
+    VisionError,
+)
+from .model import Model
+from .pending import Pending
+from .preprocess import Preprocess
+from .result import Prediction, Result, Timing
+
+__all__ = [
+    "ArgumentError",
+    "DeviceError",
+    "Engine",
+    "EngineError",
+    "ImageError",
+    "InternalError",
+    "Model",
+    "ModelError",
+    "Pending",
+    "Prediction",
+    "Preprocess",
+    "Result",
+    "Timing",
+    "VisionError",
+    "__version__",
+]

@@ -1,0 +1,201 @@
+from _typeshed import Incomplete, SupportsGetItem
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final, SupportsFloat, SupportsIndex, final
+
+__all__ = ["__version__", "CompletionReceiver", "CompletionSender", "Defaults", "Engine", "Model", "Request", "Response", "completions", "defaults", "error_kinds", "imagenet"]
+
+__version__: Final[str]
+"""
+The version of the library.
+"""
+
+@final
+class CompletionReceiver:
+    """
+    Where one Python thread takes answers.
+    """
+    def take(self, /) -> "list[tuple[Any, Response | Exception | None]] | None":
+        """
+        Blocks until there are answers, without the GIL, and takes them all: each receipt with a
+        `Response`, an exception, or `None` for a mark. `None` once no more can come: every sender is
+        gone, those of unanswered requests included.
+        """
+
+@final
+class CompletionSender:
+    """
+    Where engine threads put answers.
+    """
+    def mark(self, /, receipt: Any) -> None:
+        """
+        Sends `receipt` without an answer. It arrives after everything that was sent before.
+        """
+
+@final
+class Defaults:
+    """
+    What the options of an engine and of a request are if nobody says otherwise.
+    """
+    @property
+    def decode_threads(self, /) -> int: ...
+    @property
+    def device(self, /) -> str: ...
+    @property
+    def max_batch_size(self, /) -> int: ...
+    @property
+    def max_encoded_bytes(self, /) -> int: ...
+    @property
+    def max_pixels(self, /) -> int: ...
+    @property
+    def max_progressive_scans(self, /) -> int: ...
+    @property
+    def max_queue_delay(self, /) -> float: ...
+    @property
+    def max_side(self, /) -> int: ...
+    @property
+    def min_score(self, /) -> float: ...
+    @property
+    def queue_capacity(self, /) -> int: ...
+    @property
+    def threads(self, /) -> int: ...
+    @property
+    def top_k(self, /) -> int: ...
+
+@final
+class Engine:
+    """
+    A model on a device, behind a queue that batches. None of the `start_` methods waits.
+    """
+    def __new__(cls, /, model: Model, options: "dict[str, Any]") -> Engine: ...
+    def close(self, /) -> None:
+        """
+        Accepts nothing more, answers what was accepted, stops the threads. Idempotent.
+        """
+    def describe(self, /) -> str:
+        """
+        Device and why, options in force, plan, fusions, memory; for people.
+        """
+    @property
+    def device(self, /) -> str:
+        """
+        The device taken, `cpu` or `cuda:N`.
+        """
+    @property
+    def max_batch_size(self, /) -> int:
+        """
+        Largest batch, after the model's own limit.
+        """
+    def start_classify(self, /, image: Any, *, top_k: SupportsIndex, min_score: SupportsFloat | SupportsIndex, deadline: SupportsFloat | SupportsIndex | None) -> Request:
+        """
+        Asks for labels.
+        """
+    def start_embed(self, /, image: Any, *, deadline: SupportsFloat | SupportsIndex | None) -> Request:
+        """
+        Asks for the pooled feature before the classifier.
+        """
+    def start_outputs(self, /, image: Any, *, deadline: SupportsFloat | SupportsIndex | None) -> Request:
+        """
+        Asks for every output of the network.
+        """
+    def start_run(self, /, inputs: "dict[str, Any]", *, deadline: SupportsFloat | SupportsIndex | None) -> Request:
+        """
+        Asks for every output of the network, from input tensors by name.
+        """
+
+@final
+class Model:
+    """
+    A loaded and checked model, tied to no device.
+    """
+    def __new__(cls, /, path: str | PathLike[str], *, preprocess: Incomplete | None, labels: SupportsGetItem[int, str] | None, head: str | None, memory_map: bool | None, max_file_bytes: SupportsIndex | None) -> Model:
+        """
+        Loads an ONNX file, a safetensors file or a model directory. What is not `None` takes the place
+        of what the files say, or of the default.
+        """
+    @property
+    def head(self, /) -> str: ...
+    @property
+    def inputs(self, /) -> list[tuple[str, list[int | None]]]: ...
+    @property
+    def labels(self, /) -> list[str]: ...
+    @property
+    def name(self, /) -> str: ...
+    @property
+    def notes(self, /) -> list[str]:
+        """
+        What was read, and the passes that fired and how often.
+        """
+    @property
+    def outputs(self, /) -> list[tuple[str, list[int | None]]]: ...
+    @property
+    def path(self, /) -> Path: ...
+    @property
+    def preprocess(self, /) -> Incomplete:
+        """
+        The fields of a `Preprocess`.
+        """
+
+@final
+class Request:
+    """
+    A request that the engine accepted. Its answer is taken once, by `wait` or by `deliver`.
+    """
+    def cancel(self, /) -> None:
+        """
+        Asks for the request to be dropped; without effect once it is answered.
+        """
+    def deliver(self, /, sender: CompletionSender, receipt: Any) -> None:
+        """
+        Has the answer sent to `sender`, together with `receipt`.
+        """
+    def wait(self, /) -> Response:
+        """
+        Blocks until the answer is there, without the GIL. An exception from a signal handler, as Ctrl-C
+        raises it, ends the wait and cancels the request.
+        """
+
+@final
+class Response:
+    """
+    The answer to one request.
+    """
+    @property
+    def batch_size(self, /) -> int:
+        """
+        How many images ran in the same batch.
+        """
+    def outputs(self, /) -> "dict[str, Any]":
+        """
+        Every output as a numpy array, under its name, with its batch axis.
+        """
+    @property
+    def predictions(self, /) -> list[tuple[str, float, int]]:
+        """
+        Label, score and class index of each prediction, best first.
+        """
+    @property
+    def timing(self, /) -> Incomplete:
+        """
+        Seconds spent in each stage, and in all.
+        """
+
+def completions() -> tuple[CompletionSender, CompletionReceiver]:
+    """
+    A new channel for answers.
+    """
+
+def defaults() -> Defaults:
+    """
+    The core's defaults.
+    """
+
+def error_kinds() -> list[tuple[int, str, str]]:
+    """
+    Every kind of error as number, name and hint.
+    """
+
+def imagenet(resize: SupportsIndex, crop: SupportsIndex) -> Incomplete:
+    """
+    The preprocessing that torchvision's ImageNet models are evaluated with.
+    """

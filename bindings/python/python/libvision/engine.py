@@ -1,0 +1,333 @@
+"""The engine: a model on a device, behind a queue that batches."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import weakref
+from collections.abc import Callable, Mapping
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias, TypeVar, overload
+
+from . import _libvision
+from .model import Model
+from .outputs import EMBEDDING, embedding_of, outputs_of, stack, stack_outputs
+from .pending import Deliveries, Pending
+from .result import Result
+from .window import answer_all, run_now
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from .image import Image, Images
+
+    Array = npt.NDArray[Any]
+    Embedding = npt.NDArray[np.float32]
+
+Answer = TypeVar("Answer")
+Start: TypeAlias = Callable[[Any], _libvision.Request]
+
+_DEFAULTS = _libvision.defaults()
+
+
+class Engine:
+    """Takes pictures or tensors from any number of threads, forms batches, answers each request once.
+
+    `model` is a `Model` or the path of one. `device` is "auto", "cpu" or "cuda:N". A batch holds at
+    most `max_batch_size` pictures, and its first one waits at most `max_queue_delay` seconds for
+    others. `queue_capacity` requests may wait; one more is refused with QUEUE_FULL. `decode_threads`
+    decode and preprocess, and one batch computes on `threads`; 0 takes one per available CPU. Pictures
+    over `max_pixels`, `max_side`, `max_encoded_bytes` or `max_progressive_scans` are refused.
+
+    Close it, or use it in a `with` statement. It does not survive a fork: make one in each process.
+    """
+
+    def __init__(
+        self,
+        model: Model | str | os.PathLike[str],
+        *,
+        device: str = _DEFAULTS.device,
+        max_batch_size: int = _DEFAULTS.max_batch_size,
+        max_queue_delay: float = _DEFAULTS.max_queue_delay,
+        queue_capacity: int = _DEFAULTS.queue_capacity,
+        decode_threads: int = _DEFAULTS.decode_threads,
+        threads: int = _DEFAULTS.threads,
+        max_pixels: int = _DEFAULTS.max_pixels,
+        max_side: int = _DEFAULTS.max_side,
+        max_encoded_bytes: int = _DEFAULTS.max_encoded_bytes,
+        max_progressive_scans: int = _DEFAULTS.max_progressive_scans,
+    ) -> None:
+        self._model = model if isinstance(model, Model) else Model.load(model)
+        self._queue_capacity = queue_capacity
+        options = {
+            "device": device,
+            "max_batch_size": max_batch_size,
+            "max_queue_delay": max_queue_delay,
+            "queue_capacity": queue_capacity,
+            "decode_threads": decode_threads,
+            "threads": threads,
+            "max_pixels": max_pixels,
+            "max_side": max_side,
+            "max_encoded_bytes": max_encoded_bytes,
+            "max_progressive_scans": max_progressive_scans,
+        }
+        self._core = _libvision.Engine(self._model._core, options)
+        self._deliveries = Deliveries()
+        _open_engines.add(self)
+
+    @overload
+    def classify(
+        self, images: Image, top_k: int = ..., min_score: float = ..., deadline: float | None = ...
+    ) -> Result: ...
+    @overload
+    def classify(
+        self, images: Images, top_k: int = ..., min_score: float = ..., deadline: float | None = ...
+    ) -> list[Result]: ...
+    @overload
+    def classify(
+        self,
+        images: Images,
+        top_k: int = ...,
+        min_score: float = ...,
+        deadline: float | None = ...,
+        *,
+        return_errors: bool,
+    ) -> list[Result | Exception]: ...
+    def classify(
+        self,
+        images: Image | Images,
+        top_k: int = _DEFAULTS.top_k,
+        min_score: float = _DEFAULTS.min_score,
+        deadline: float | None = None,
+        *,
+        return_errors: bool = False,
+    ) -> Any:
+        """Labels for one picture, or for each of a list.
+
+        At most `top_k` labels, none with a score below `min_score`. `deadline` is the time in seconds
+        within which an answer is of use. In a list, the first picture that fails raises its error;
+        with `return_errors` the error stands in the place of the result.
+        """
+        start = partial(self._core.start_classify, top_k=top_k, min_score=min_score, deadline=deadline)
+        return self._answer(images, start, Result.of, return_errors)
+
+    def embed(self, images: Image | Images, deadline: float | None = None) -> Embedding:
+        """The pooled feature before the classifier: shape (D,) for a picture, (N, D) for a list."""
+        start = partial(self._core.start_embed, deadline=deadline)
+        return self._embedding(self._answer(images, start, embedding_of))
+
+    def outputs(self, images: Image | Images, deadline: float | None = None) -> dict[str, Array]:
+        """Every output of the network as it is, logits first, without a batch axis for one picture."""
+        start = partial(self._core.start_outputs, deadline=deadline)
+        return self._outputs(self._answer(images, start, outputs_of))
+
+    def run(self, inputs: Array | Mapping[str, Array], deadline: float | None = None) -> dict[str, Array]:
+        """Every output of the network, for tensors that are preprocessed already.
+
+        The first axis of each input is the number of images, at most `max_batch_size`. A model with one
+        input takes it without its name.
+        """
+        return self._core.start_run(self._named(inputs), deadline=deadline).wait().outputs()
+
+    @overload
+    async def classify_async(
+        self, images: Image, top_k: int = ..., min_score: float = ..., deadline: float | None = ...
+    ) -> Result: ...
+    @overload
+    async def classify_async(
+        self, images: Images, top_k: int = ..., min_score: float = ..., deadline: float | None = ...
+    ) -> list[Result]: ...
+    @overload
+    async def classify_async(
+        self,
+        images: Images,
+        top_k: int = ...,
+        min_score: float = ...,
+        deadline: float | None = ...,
+        *,
+        return_errors: bool,
+    ) -> list[Result | Exception]: ...
+    async def classify_async(
+        self,
+        images: Image | Images,
+        top_k: int = _DEFAULTS.top_k,
+        min_score: float = _DEFAULTS.min_score,
+        deadline: float | None = None,
+        *,
+        return_errors: bool = False,
+    ) -> Any:
+        """`classify` for an event loop. Cancelling the task cancels its requests."""
+        start = partial(self._core.start_classify, top_k=top_k, min_score=min_score, deadline=deadline)
+        return await self._answer_async(images, start, Result.of, return_errors)
+
+    async def embed_async(self, images: Image | Images, deadline: float | None = None) -> Embedding:
+        """`embed` for an event loop. Cancelling the task cancels its requests."""
+        start = partial(self._core.start_embed, deadline=deadline)
+        return self._embedding(await self._answer_async(images, start, embedding_of))
+
+    async def outputs_async(
+        self, images: Image | Images, deadline: float | None = None
+    ) -> dict[str, Array]:
+        """`outputs` for an event loop. Cancelling the task cancels its requests."""
+        start = partial(self._core.start_outputs, deadline=deadline)
+        return self._outputs(await self._answer_async(images, start, outputs_of))
+
+    async def run_async(
+        self, inputs: Array | Mapping[str, Array], deadline: float | None = None
+    ) -> dict[str, Array]:
+        """`run` for an event loop. Cancelling the task cancels the request."""
+        request = self._core.start_run(self._named(inputs), deadline=deadline)
+        return await self._settled(request, _libvision.Response.outputs)
+
+    @overload
+    def submit(
+        self,
+        image: Image,
+        task: Literal["classify"] = ...,
+        *,
+        top_k: int = ...,
+        min_score: float = ...,
+        deadline: float | None = ...,
+    ) -> Pending[Result]: ...
+    @overload
+    def submit(
+        self, image: Image, task: Literal["embed"], *, deadline: float | None = ...
+    ) -> Pending[Embedding]: ...
+    @overload
+    def submit(
+        self, image: Image, task: Literal["outputs"], *, deadline: float | None = ...
+    ) -> Pending[dict[str, Array]]: ...
+    def submit(
+        self,
+        image: Image,
+        task: Literal["classify", "embed", "outputs"] = "classify",
+        *,
+        top_k: int = _DEFAULTS.top_k,
+        min_score: float = _DEFAULTS.min_score,
+        deadline: float | None = None,
+    ) -> Pending[Any]:
+        """Accepts one picture and returns at once, or raises QUEUE_FULL. `task` names the method whose
+        answer is wanted."""
+        if task == "classify":
+            request = self._core.start_classify(
+                image, top_k=top_k, min_score=min_score, deadline=deadline
+            )
+            return self._pending(request, Result.of)
+        if task == "embed":
+            return self._pending(self._core.start_embed(image, deadline=deadline), embedding_of)
+        if task == "outputs":
+            return self._pending(self._core.start_outputs(image, deadline=deadline), outputs_of)
+        raise ValueError(f'task: expected "classify", "embed" or "outputs", found {task!r}')
+
+    @property
+    def model(self) -> Model:
+        """The model."""
+        return self._model
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the model, one per class; empty if its files name none."""
+        return self._model.labels
+
+    @property
+    def device(self) -> str:
+        """The device taken: "cpu" or "cuda:N"."""
+        return self._core.device
+
+    @property
+    def max_batch_size(self) -> int:
+        """Largest batch, after the model's own limit."""
+        return self._core.max_batch_size
+
+    def describe(self) -> str:
+        """Device and why, options in force, plan, fusions, memory; for people."""
+        return self._core.describe()
+
+    def close(self) -> None:
+        """Accepts nothing more, waits for what was accepted, and frees the device. Idempotent."""
+        self._core.close()
+        self._deliveries.flush()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<libvision.Engine {self._model.name!r} on {self.device}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a libvision.Engine cannot be pickled; send the path of its model and create an engine in "
+            "the worker"
+        )
+
+    def _answer(
+        self,
+        images: Image | Images,
+        start: Start,
+        convert: Callable[[_libvision.Response], Answer],
+        return_errors: bool = False,
+    ) -> Any:
+        async def wait(request: _libvision.Request) -> Answer:
+            return convert(request.wait())
+
+        if isinstance(images, (list, tuple)):
+            return run_now(answer_all(images, start, wait, self._queue_capacity, return_errors))
+        return convert(start(images).wait())
+
+    async def _answer_async(
+        self,
+        images: Image | Images,
+        start: Start,
+        convert: Callable[[_libvision.Response], Answer],
+        return_errors: bool = False,
+    ) -> Any:
+        def wait(request: _libvision.Request) -> asyncio.Future[Answer]:
+            return self._settled(request, convert)
+
+        if isinstance(images, (list, tuple)):
+            return await answer_all(images, start, wait, self._queue_capacity, return_errors)
+        return await wait(start(images))
+
+    def _settled(
+        self, request: _libvision.Request, convert: Callable[[_libvision.Response], Answer]
+    ) -> asyncio.Future[Answer]:
+        return asyncio.wrap_future(self._pending(request, convert))
+
+    def _pending(
+        self, request: _libvision.Request, convert: Callable[[_libvision.Response], Answer]
+    ) -> Pending[Answer]:
+        return Pending(request, self._deliveries.sender, convert)
+
+    def _embedding(self, answer: Any) -> Embedding:
+        return stack(self._model, EMBEDDING, answer) if isinstance(answer, list) else answer
+
+    def _outputs(self, answer: Any) -> dict[str, Array]:
+        return stack_outputs(self._model, answer) if isinstance(answer, list) else answer
+
+    def _named(self, inputs: Array | Mapping[str, Array]) -> dict[str, Array]:
+        if isinstance(inputs, Mapping):
+            return dict(inputs)
+        names = list(self._model.inputs)
+        if len(names) != 1:
+            raise ValueError(f"inputs: the model has {len(names)}; give a dictionary with {names}")
+        return {names[0]: inputs}
+
+
+_open_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    for engine in list(_open_engines):
+        engine.close()

@@ -1,0 +1,187 @@
+//! The engine, closed without the GIL, and the defaults of its options.
+
+use crate::array::tensor;
+use crate::error::exception;
+use crate::image;
+use crate::model::Model;
+use crate::number::{count, seconds};
+use crate::request::Request;
+use libvision::{DecodeLimits, EngineOptions, RequestOptions, Task};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// What the options of an engine and of a request are if nobody says otherwise.
+#[pyclass(frozen, get_all)]
+pub(crate) struct Defaults {
+    device: String,
+    max_batch_size: usize,
+    max_queue_delay: f64,
+    queue_capacity: usize,
+    decode_threads: usize,
+    threads: usize,
+    max_pixels: usize,
+    max_side: usize,
+    max_encoded_bytes: usize,
+    max_progressive_scans: usize,
+    top_k: usize,
+    min_score: f32,
+}
+
+/// The core's defaults.
+#[pyfunction]
+pub(crate) fn defaults() -> Defaults {
+    let options = EngineOptions::default();
+    let Task::Classify { top_k, min_score } = Task::default() else {
+        unreachable!("a request classifies unless it says otherwise")
+    };
+    Defaults {
+        device: options.device,
+        max_batch_size: options.max_batch_size,
+        max_queue_delay: options.max_queue_delay.as_secs_f64(),
+        queue_capacity: options.queue_capacity,
+        decode_threads: options.decode_threads,
+        threads: options.threads,
+        max_pixels: options.limits.max_pixels,
+        max_side: options.limits.max_side,
+        max_encoded_bytes: options.limits.max_encoded_bytes,
+        max_progressive_scans: options.limits.max_progressive_scans,
+        top_k,
+        min_score,
+    }
+}
+
+/// The options of an engine, from a dictionary that has them all.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Options {
+    device: String,
+    max_batch_size: i64,
+    max_queue_delay: f64,
+    queue_capacity: i64,
+    decode_threads: i64,
+    threads: i64,
+    max_pixels: i64,
+    max_side: i64,
+    max_encoded_bytes: i64,
+    max_progressive_scans: i64,
+}
+
+impl Options {
+    fn checked(self, py: Python<'_>) -> PyResult<EngineOptions> {
+        Ok(EngineOptions {
+            device: self.device,
+            max_batch_size: count(py, "max_batch_size", self.max_batch_size)?,
+            max_queue_delay: seconds(py, "max_queue_delay", self.max_queue_delay)?,
+            queue_capacity: count(py, "queue_capacity", self.queue_capacity)?,
+            decode_threads: count(py, "decode_threads", self.decode_threads)?,
+            threads: count(py, "threads", self.threads)?,
+            limits: DecodeLimits {
+                max_pixels: count(py, "max_pixels", self.max_pixels)?,
+                max_side: count(py, "max_side", self.max_side)?,
+                max_encoded_bytes: count(py, "max_encoded_bytes", self.max_encoded_bytes)?,
+                max_progressive_scans: count(py, "max_progressive_scans", self.max_progressive_scans)?,
+            },
+        })
+    }
+}
+
+/// A model on a device, behind a queue that batches. None of the `start_` methods waits.
+#[pyclass(frozen)]
+pub(crate) struct Engine {
+    engine: libvision::Engine,
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    #[pyo3(signature = (model, options: "dict[str, Any]"))]
+    fn new(py: Python<'_>, model: &Bound<'_, Model>, options: Options) -> PyResult<Self> {
+        let model = model.get().shared();
+        let options = options.checked(py)?;
+        let engine = py.detach(|| libvision::Engine::new(model, &options));
+        Ok(Self { engine: engine.map_err(|error| exception(py, &error))? })
+    }
+
+    /// Asks for labels.
+    #[pyo3(signature = (image, *, top_k, min_score, deadline))]
+    fn start_classify(
+        &self,
+        image: &Bound<'_, PyAny>,
+        top_k: i64,
+        min_score: f32,
+        deadline: Option<f64>,
+    ) -> PyResult<Request> {
+        let top_k = count(image.py(), "top_k", top_k)?;
+        self.start(image, Task::Classify { top_k, min_score }, deadline)
+    }
+
+    /// Asks for the pooled feature before the classifier.
+    #[pyo3(signature = (image, *, deadline))]
+    fn start_embed(&self, image: &Bound<'_, PyAny>, deadline: Option<f64>) -> PyResult<Request> {
+        self.start(image, Task::Embed, deadline)
+    }
+
+    /// Asks for every output of the network.
+    #[pyo3(signature = (image, *, deadline))]
+    fn start_outputs(&self, image: &Bound<'_, PyAny>, deadline: Option<f64>) -> PyResult<Request> {
+        self.start(image, Task::Run, deadline)
+    }
+
+    /// Asks for every output of the network, from input tensors by name.
+    #[pyo3(signature = (inputs: "dict[str, Any]", *, deadline))]
+    fn start_run(&self, inputs: &Bound<'_, PyDict>, deadline: Option<f64>) -> PyResult<Request> {
+        let py = inputs.py();
+        let mut tensors = Vec::with_capacity(inputs.len());
+        for (name, array) in inputs {
+            let name: String = name.extract()?;
+            tensors.push((tensor(&name, &array)?, name));
+        }
+        let tensors = tensors.into_iter().map(|(tensor, name)| (name, tensor)).collect();
+        let options = request_options(py, Task::Run, deadline)?;
+        let pending = self.engine.submit_tensors(tensors, options);
+        pending.map(Request::new).map_err(|error| exception(py, &error))
+    }
+
+    /// The device taken, `cpu` or `cuda:N`.
+    #[getter]
+    fn device(&self) -> &str {
+        self.engine.device()
+    }
+
+    /// Largest batch, after the model's own limit.
+    #[getter]
+    fn max_batch_size(&self) -> usize {
+        self.engine.max_batch_size()
+    }
+
+    /// Device and why, options in force, plan, fusions, memory; for people.
+    fn describe(&self) -> String {
+        self.engine.describe()
+    }
+
+    /// Accepts nothing more, answers what was accepted, stops the threads. Idempotent.
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.engine.close());
+    }
+}
+
+impl Engine {
+    fn start(&self, image: &Bound<'_, PyAny>, task: Task, deadline: Option<f64>) -> PyResult<Request> {
+        let py = image.py();
+        let options = request_options(py, task, deadline)?;
+        let pending = self.engine.submit(image::source(image)?, options);
+        pending.map(Request::new).map_err(|error| exception(py, &error))
+    }
+}
+
+impl Drop for Engine {
+    /// Closing waits for what was accepted; other Python threads run meanwhile.
+    fn drop(&mut self) {
+        Python::attach(|py| py.detach(|| self.engine.close()));
+    }
+}
+
+fn request_options(py: Python<'_>, task: Task, deadline: Option<f64>) -> PyResult<RequestOptions> {
+    let deadline = deadline.map(|value| seconds(py, "deadline", value)).transpose()?;
+    Ok(RequestOptions { task, deadline })
+}
