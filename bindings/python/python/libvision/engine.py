@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias, TypeVar, overload
 
 from . import _libvision
+from .image import are_several
 from .model import Model
 from .outputs import EMBEDDING, embedding_of, outputs_of, stack, stack_outputs
 from .pending import Deliveries, Pending
@@ -78,8 +79,9 @@ class Engine:
         self._deliveries = Deliveries()
         _open_engines.add(self)
 
+    # A str is also a sequence of str; it is a path here.
     @overload
-    def classify(
+    def classify(  # type: ignore[overload-overlap]
         self, images: Image, top_k: int = ..., min_score: float = ..., deadline: float | None = ...
     ) -> Result: ...
     @overload
@@ -133,7 +135,7 @@ class Engine:
         return self._core.start_run(self._named(inputs), deadline=deadline).wait().outputs()
 
     @overload
-    async def classify_async(
+    async def classify_async(  # type: ignore[overload-overlap]
         self, images: Image, top_k: int = ..., min_score: float = ..., deadline: float | None = ...
     ) -> Result: ...
     @overload
@@ -281,7 +283,7 @@ class Engine:
         async def wait(request: _libvision.Request) -> Answer:
             return convert(request.wait())
 
-        if isinstance(images, (list, tuple)):
+        if are_several(images):
             return run_now(answer_all(images, start, wait, self._queue_capacity, return_errors))
         return convert(start(images).wait())
 
@@ -295,7 +297,7 @@ class Engine:
         def wait(request: _libvision.Request) -> asyncio.Future[Answer]:
             return self._settled(request, convert)
 
-        if isinstance(images, (list, tuple)):
+        if are_several(images):
             return await answer_all(images, start, wait, self._queue_capacity, return_errors)
         return await wait(start(images))
 

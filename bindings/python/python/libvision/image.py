@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
+    import numpy as np
+    import numpy.typing as npt
+    from typing_extensions import Buffer, TypeIs
 
 
 class PillowImage(Protocol):
@@ -28,9 +30,14 @@ class PillowImage(Protocol):
         """The pixels."""
 
 
-Image: TypeAlias = "str | os.PathLike[str] | Buffer | PillowImage"
+Image: TypeAlias = "str | os.PathLike[str] | Buffer | npt.NDArray[np.uint8] | PillowImage"
 """A path, the bytes of a JPEG, PNG, WebP, GIF or BMP file (or a flat uint8 array of them), a uint8 array
 of shape (height, width, 3) or (height, width, 4) with red first, or a Pillow image."""
 
-Images: TypeAlias = "list[Image] | tuple[Image, ...]"
+Images: TypeAlias = "Sequence[Image]"
 """Several pictures. They are sent together, so that they fill batches."""
+
+
+def are_several(images: object) -> TypeIs[Images]:
+    """Whether `images` is a sequence of pictures and not one of the sequences that are a picture."""
+    return isinstance(images, Sequence) and not isinstance(images, (str, bytes, bytearray, memoryview))
