@@ -2,12 +2,13 @@
 
 mod dependencies;
 mod generated;
+mod header;
 mod onnx;
 
 use anyhow::{Result, bail};
 use generated::Mode;
 
-const USAGE: &str = "usage: generators (onnx | dependencies) [--check]";
+const USAGE: &str = "usage: generators (header | onnx | dependencies) [--check]";
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -17,6 +18,7 @@ fn main() -> Result<()> {
         Some(_) => bail!(USAGE),
     };
     match arguments.first().map(String::as_str) {
+        Some("header") => header::generate(mode),
         Some("onnx") => onnx::generate(mode),
         Some("dependencies") => dependencies::check(&generated::root()),
         _ => bail!(USAGE),

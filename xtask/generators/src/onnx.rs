@@ -15,8 +15,8 @@ const HEADER: &str = "\
 /// attribute is boxed because few attributes have one.
 pub(crate) fn generate(mode: Mode) -> Result<()> {
     let folder = root().join(FOLDER);
-    let descriptors = protox::compile([folder.join("onnx.proto")], [&folder])
-        .context("onnx.proto does not compile")?;
+    let descriptors =
+        protox::compile([folder.join("onnx.proto")], [&folder]).context("onnx.proto does not compile")?;
     let out = std::env::temp_dir().join(format!("libvision-onnx-messages-{}", std::process::id()));
     std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
     let compiled = prost_build::Config::new()
