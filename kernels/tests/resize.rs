@@ -3,6 +3,7 @@
 use libvision_kernels::cpu::resize::{Filter, Rect, ResizeGeometry, ResizeKernels, ResizePlan, usable};
 use libvision_kernels::reference::resize as reference;
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 
 /// SplitMix64, the high byte of each number; the golden scripts make the same bytes.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
@@ -48,6 +49,60 @@ fn check(geometry: &ResizeGeometry) {
     for kernels in usable() {
         assert!(run(kernels, geometry, &input) == expected, "{}: {geometry:?}", kernels.name);
     }
+}
+
+/// A case that Pillow has answered: see `tests/golden/resize/make_resize.py`.
+fn golden_cases() -> Vec<(ResizeGeometry, String)> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/resize/cases.txt");
+    let text = std::fs::read_to_string(path).expect("the golden cases are in the repository");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let fields: Vec<&str> = line.split(' ').collect();
+            let filter = match fields[0] {
+                "nearest" => Filter::Nearest,
+                "box" => Filter::Box,
+                "bilinear" => Filter::Bilinear,
+                "hamming" => Filter::Hamming,
+                "bicubic" => Filter::Bicubic,
+                "lanczos" => Filter::Lanczos,
+                other => panic!("filter {other}"),
+            };
+            let sizes: Vec<usize> = fields[1..5].iter().map(|field| field.parse().expect("a size")).collect();
+            let edges: Vec<f32> = fields[5..9].iter().map(|field| field.parse().expect("an edge")).collect();
+            let output = [sizes[2], sizes[3]];
+            let window = Rect { top: 0, left: 0, height: output[0], width: output[1] };
+            let source_box = [edges[0], edges[1], edges[2], edges[3]];
+            let geometry = ResizeGeometry::with_box(filter, [sizes[0], sizes[1]], source_box, output, window);
+            (geometry.unwrap_or_else(|error| panic!("{line}: {error}")), fields[9].to_owned())
+        })
+        .collect()
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn every_golden_case_equals_pillow() {
+    let cases = golden_cases();
+    assert!(cases.len() >= 500, "{} cases", cases.len());
+    let mut differing = Vec::new();
+    for (geometry, expected) in &cases {
+        let [height, width] = geometry.input;
+        let input = noise((height * 31 + width) as u64, height * width * 3);
+        if sha256(&reference::resize(geometry, &input)) != *expected {
+            differing.push(format!("reference: {geometry:?}"));
+        }
+        for kernels in usable() {
+            if sha256(&run(kernels, geometry, &input)) != *expected {
+                differing.push(format!("{}: {geometry:?}", kernels.name));
+            }
+        }
+    }
+    let names: Vec<_> = usable().map(|kernels| kernels.name).collect();
+    println!("{} cases, reference and {names:?}: {} differ", cases.len(), differing.len());
+    assert!(differing.is_empty(), "{} differ:\n{}", differing.len(), differing.join("\n"));
 }
 
 const SIDES: [usize; 12] = [1, 2, 3, 5, 7, 8, 15, 16, 17, 31, 33, 64];

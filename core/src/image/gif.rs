@@ -187,7 +187,7 @@ fn decompress(bytes: &[u8], frame: &FirstFrame<'_>) -> Result<Vec<u8>> {
 fn palette_colors(palette: &[u8]) -> [[u8; 3]; 256] {
     let mut colors = [[0; 3]; 256];
     if palette.is_empty() {
-        for (color, shade) in colors.iter_mut().zip(0..) {
+        for (color, shade) in colors.iter_mut().zip(0..=u8::MAX) {
             *color = [shade; 3];
         }
     }

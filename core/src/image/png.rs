@@ -69,50 +69,66 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Pixels> {
     let mut decoder = ::png::Decoder::new_with_limits(PictureChunks::new(bytes), limits);
     decoder.set_transformations(Transformations::EXPAND);
     let mut reader = decoder.read_info().map_err(failed)?;
-    let (color, depth) = reader.output_color_type();
+    let format = RowFormat::of(&reader);
     let mut data = vec![0; width * height * 3];
     let mut rgb = vec![0; width * 3];
     let mut next_row = 0;
     while let Some(row) = reader.next_interlaced_row().map_err(failed)? {
         match row.interlace() {
             InterlaceInfo::Null(_) => {
-                let target = &mut data[next_row * width * 3..][..width * 3];
-                row_to_rgb(row.data(), color, depth, target);
+                format.to_rgb(row.data(), &mut data[next_row * width * 3..][..width * 3]);
                 next_row += 1;
             }
             InterlaceInfo::Adam7(pass) => {
-                let samples =
-                    row.data().len() / (color.samples() * if depth == BitDepth::Sixteen { 2 } else { 1 });
-                row_to_rgb(row.data(), color, depth, &mut rgb[..samples * 3]);
-                ::png::expand_interlaced_row(&mut data, width * 3, &rgb[..samples * 3], pass, 24);
+                let rgb = &mut rgb[..row.data().len() / format.pixel_bytes() * 3];
+                format.to_rgb(row.data(), rgb);
+                ::png::expand_interlaced_row(&mut data, width * 3, rgb, pass, 24);
             }
         }
     }
     Ok(Pixels { width, height, data })
 }
 
-/// Reduces a row to three channels of 8 bits as Pillow does: alpha is dropped and 16-bit samples keep
-/// their high byte, except that grey ones without alpha are clipped at 255.
-fn row_to_rgb(row: &[u8], color: ColorType, depth: BitDepth, rgb: &mut [u8]) {
-    let (target, _) = rgb.as_chunks_mut::<3>();
-    let wide = depth == BitDepth::Sixteen;
-    match (color.samples(), wide) {
-        (1, false) => target.iter_mut().zip(row).for_each(|(pixel, &grey)| *pixel = [grey; 3]),
-        (1, true) => target.iter_mut().zip(row.chunks_exact(2)).for_each(|(pixel, grey)| {
-            *pixel = [if grey[0] > 0 { 255 } else { grey[1] }; 3];
-        }),
-        (2, _) => {
-            let stride = if wide { 4 } else { 2 };
-            target
-                .iter_mut()
-                .zip(row.chunks_exact(stride))
-                .for_each(|(pixel, source)| *pixel = [source[0]; 3]);
+/// How the decoder's rows are stored.
+#[derive(Clone, Copy)]
+struct RowFormat {
+    /// Samples per pixel.
+    samples: usize,
+    /// Bytes per sample, most significant first.
+    sample_bytes: usize,
+    /// Samples are grey, with alpha or without.
+    grey: bool,
+    /// The file's own pixels are 16-bit grey without an alpha channel.
+    wide_grey: bool,
+}
+
+impl RowFormat {
+    fn of(reader: &::png::Reader<PictureChunks<'_>>) -> Self {
+        let (color, depth) = reader.output_color_type();
+        let wide = depth == BitDepth::Sixteen;
+        Self {
+            samples: color.samples(),
+            sample_bytes: if wide { 2 } else { 1 },
+            grey: matches!(color, ColorType::Grayscale | ColorType::GrayscaleAlpha),
+            wide_grey: wide && reader.info().color_type == ColorType::Grayscale,
         }
-        (channels, _) => {
-            let step = if wide { 2 } else { 1 };
-            target.iter_mut().zip(row.chunks_exact(channels * step)).for_each(|(pixel, source)| {
-                *pixel = [source[0], source[step], source[2 * step]];
-            });
+    }
+
+    const fn pixel_bytes(self) -> usize {
+        self.samples * self.sample_bytes
+    }
+
+    /// Reduces a row to three channels of 8 bits as Pillow does: alpha is dropped, and 16-bit samples keep
+    /// their high byte, except that grey ones of a file without an alpha channel are clipped at 255.
+    fn to_rgb(self, row: &[u8], rgb: &mut [u8]) {
+        let step = self.sample_bytes;
+        let pixels = rgb.as_chunks_mut::<3>().0.iter_mut().zip(row.chunks_exact(self.pixel_bytes()));
+        if self.wide_grey {
+            pixels.for_each(|(pixel, source)| *pixel = [if source[0] > 0 { 255 } else { source[1] }; 3]);
+        } else if self.grey {
+            pixels.for_each(|(pixel, source)| *pixel = [source[0]; 3]);
+        } else {
+            pixels.for_each(|(pixel, source)| *pixel = [source[0], source[step], source[2 * step]]);
         }
     }
 }

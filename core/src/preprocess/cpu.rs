@@ -82,8 +82,9 @@ impl CpuPreprocessor {
             return 0;
         }
         let geometry = Geometry::new(&self.spec, height, width);
-        let columns = geometry.columns.picture().count;
-        self.output_len() + columns * 3 * height
+        let between_passes =
+            self.resize_geometry(&geometry, [height, width]).map_or(0, |r| r.scratch_bound());
+        self.output_len() + between_passes
     }
 
     /// Preprocesses one picture into its slot of the input tensor, which has [`CpuPreprocessor::output_len`]
@@ -133,6 +134,20 @@ impl CpuPreprocessor {
         Ok(())
     }
 
+    /// The resize of the part of the picture that the result shows, which must not be empty.
+    fn resize_geometry(&self, geometry: &Geometry, size: [usize; 2]) -> Result<ResizeGeometry> {
+        let (rows, columns) = (geometry.rows.picture(), geometry.columns.picture());
+        let window = Rect { top: rows.from, left: columns.from, height: rows.count, width: columns.count };
+        ResizeGeometry::with_box(
+            filter(self.spec.filter),
+            size,
+            [0.0, 0.0, size[1] as f32, size[0] as f32],
+            [geometry.rows.resized, geometry.columns.resized],
+            window,
+        )
+        .map_err(|error| Error::new(ErrorKind::InvalidArgument, format!("preprocessing: {error}")))
+    }
+
     fn plan(&self, geometry: &Geometry, height: usize, width: usize) -> Result<Arc<ResizePlan>> {
         let size = [height, width];
         {
@@ -145,16 +160,7 @@ impl CpuPreprocessor {
             }
         }
         // Computed without the lock: two threads may both compute a plan of the same size.
-        let (rows, columns) = (geometry.rows.picture(), geometry.columns.picture());
-        let window = Rect { top: rows.from, left: columns.from, height: rows.count, width: columns.count };
-        let resize = ResizeGeometry::with_box(
-            filter(self.spec.filter),
-            size,
-            [0.0, 0.0, width as f32, height as f32],
-            [geometry.rows.resized, geometry.columns.resized],
-            window,
-        )
-        .map_err(|error| Error::new(ErrorKind::InvalidArgument, format!("preprocessing: {error}")))?;
+        let resize = self.resize_geometry(geometry, size)?;
         let plan = Arc::new(ResizePlan::new(&resize));
         let mut plans = self.plans.lock();
         if plans.len() >= KEPT_PLANS {

@@ -1,5 +1,6 @@
-//! Resizing 8-bit RGB as Pillow does, bit for bit: two passes with 8-bit values between them and
-//! coefficients in 22-bit fixed point.
+//! Resizing 8-bit RGB as Pillow 13 does, bit for bit: two passes with 8-bit values between them and
+//! coefficients in 22-bit fixed point. Older versions of Pillow differ from it in the order of the passes
+//! alone, and only for pictures that lose far more rows than columns.
 
 use crate::geometry::GeometryError;
 use std::f64::consts::PI;
@@ -162,6 +163,20 @@ impl ResizeGeometry {
         ]
     }
 
+    /// Whether rows are resampled before columns. As there are 8 bits between the passes, the order shows
+    /// in the result.
+    pub fn rows_first(&self) -> bool {
+        let [[height, width], [out_height, out_width]] =
+            [self.input, self.output].map(|size| size.map(|n| n as i64));
+        out_height < height && height - out_height > 2 * (width - out_width)
+    }
+
+    /// Most bytes that lie between the two passes.
+    pub fn scratch_bound(&self) -> usize {
+        let [height, width] = self.input;
+        if self.rows_first() { self.window.height * width * 3 } else { self.window.width * height * 3 }
+    }
+
     /// Coefficients for the window's columns.
     pub fn columns(&self) -> Vec<Taps> {
         let [left, _, right, _] = self.source_box;
@@ -249,31 +264,31 @@ pub fn resize(geometry: &ResizeGeometry, input: &[u8]) -> Vec<u8> {
             .flat_map(|y| columns.iter().flat_map(move |&x| pixel(input, width, y, x)))
             .collect();
     }
-    let [horizontal, vertical] = geometry.passes();
-    let mut narrowed = Vec::with_capacity(height * window.width * 3);
-    let columns = if horizontal { geometry.columns() } else { Vec::new() };
-    for y in 0..height {
-        for x in 0..window.width {
-            if horizontal {
-                let taps = &columns[x];
-                narrowed.extend(weighted(taps, |position| pixel(input, width, y, position)));
-            } else {
-                narrowed.extend(pixel(input, width, y, window.left + x));
-            }
-        }
+    let [resample_columns, resample_rows] = geometry.passes();
+    let columns = resample_columns.then(|| geometry.columns());
+    let rows = resample_rows.then(|| geometry.rows());
+    let [top, left] = [window.top, window.left];
+    let narrow = |image: &[u8], [height, width]: [usize; 2]| -> Vec<u8> {
+        let positions = (0..height).flat_map(|y| (0..window.width).map(move |x| (y, x)));
+        let made = positions.map(|(y, x)| match &columns {
+            Some(columns) => weighted(&columns[x], |x| pixel(image, width, y, x)),
+            None => pixel(image, width, y, left + x),
+        });
+        made.flatten().collect()
+    };
+    let shorten = |image: &[u8], width: usize| -> Vec<u8> {
+        let positions = (0..window.height).flat_map(|y| (0..width).map(move |x| (y, x)));
+        let made = positions.map(|(y, x)| match &rows {
+            Some(rows) => weighted(&rows[y], |y| pixel(image, width, y, x)),
+            None => pixel(image, width, top + y, x),
+        });
+        made.flatten().collect()
+    };
+    if geometry.rows_first() {
+        narrow(&shorten(input, width), [window.height, width])
+    } else {
+        shorten(&narrow(input, [height, width]), window.width)
     }
-    let mut output = Vec::with_capacity(window.height * window.width * 3);
-    let rows = if vertical { geometry.rows() } else { Vec::new() };
-    for y in 0..window.height {
-        for x in 0..window.width {
-            if vertical {
-                output.extend(weighted(&rows[y], |position| pixel(&narrowed, window.width, position, x)));
-            } else {
-                output.extend(pixel(&narrowed, window.width, window.top + y, x));
-            }
-        }
-    }
-    output
 }
 
 fn pixel(image: &[u8], width: usize, y: usize, x: usize) -> [u8; 3] {

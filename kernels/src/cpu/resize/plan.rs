@@ -105,7 +105,11 @@ impl ResizePlan {
     pub fn scratch_bytes(&self) -> usize {
         match &self.passes {
             Passes::Convolution { columns: Some(columns), rows: Some(rows) } => {
-                columns.len() * 3 * rows.input_len()
+                if self.geometry.rows_first() {
+                    rows.len() * columns.input_len() * 3
+                } else {
+                    columns.len() * rows.input_len() * 3
+                }
             }
             _ => 0,
         }
@@ -162,11 +166,17 @@ impl ResizePlan {
                 if scratch.len() < bytes {
                     scratch.resize(bytes, 0);
                 }
-                let narrowed = RowsMut { data: &mut scratch[..bytes], stride: row_bytes };
+                let scratch = &mut scratch[..bytes];
                 let input = rows_from(rows.extent[0], columns.extent[0] * 3);
-                (kernels.horizontal)(columns, input, rows.input_len(), narrowed);
-                let narrowed = Rows { data: &scratch[..bytes], stride: row_bytes };
-                (kernels.vertical)(rows, narrowed, row_bytes, output);
+                if self.geometry.rows_first() {
+                    let stride = columns.input_len() * 3;
+                    (kernels.vertical)(rows, input, stride, RowsMut { data: scratch, stride });
+                    (kernels.horizontal)(columns, Rows { data: scratch, stride }, window.height, output);
+                } else {
+                    let stride = row_bytes;
+                    (kernels.horizontal)(columns, input, rows.input_len(), RowsMut { data: scratch, stride });
+                    (kernels.vertical)(rows, Rows { data: scratch, stride }, row_bytes, output);
+                }
             }
         }
     }
