@@ -1,58 +1,181 @@
-//! From a path to a model: files to a graph, passes, outputs, preprocessing.
+//! From a path to a model: files to a graph, passes, outputs, preprocessing, labels.
 
+use super::config::{self, ModelConfig, default_preprocessing};
+use super::directory::{Candidates, candidates};
 use super::model::{LoadOptions, Model};
 use super::outputs::name_outputs;
+use super::weights;
 use crate::compile::Pipeline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Dim, Graph, show_shape};
 use crate::import::onnx::{self, OnnxOptions};
 use crate::memory::{ReadOptions, read_file};
 use crate::postprocess::Head;
-use crate::preprocess::{CropPolicy, PreprocessSpec, ResizeMode};
-use std::path::Path;
+use crate::preprocess::{PreprocessSpec, output_size};
+use std::path::{Path, PathBuf};
 
-/// Loads the file at `path`.
+/// Side of the pictures that weights without any configuration are for.
+const DEFAULT_SIDE: usize = 224;
+
+/// Loads the file or directory at `path`.
 pub(super) fn load(path: &Path, options: &LoadOptions) -> Result<Model> {
-    let name = path.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
-    let mut notes = Vec::new();
-    let mut graph = read_onnx(path, options).map_err(|error| error.context(path.display()))?;
-    let finish = |graph: &mut Graph, notes: &mut Vec<String>| {
-        let diagnostics = Pipeline::standard().run(graph)?;
-        notes.extend(diagnostics.summary());
-        name_outputs(graph)
+    let metadata = std::fs::metadata(path).map_err(|error| Error::from_io(path, error))?;
+    let (folder, candidates) = if metadata.is_dir() {
+        (path, candidates(path)?)
+    } else {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        (parent.unwrap_or(Path::new(".")), candidate(path)?)
     };
-    let classifier = finish(&mut graph, &mut notes).map_err(|error| error.context(path.display()))?;
-    let head = match (options.head, classifier.scores_by) {
-        (Some(head), _) => head,
-        (None, None) => Head::Softmax,
-        (None, Some(by)) => {
-            notes.push(format!("the graph ends in {by}: its outputs are scores already"));
-            Head::Identity
-        }
-    };
-    if !classifier.has_embedding {
-        notes.push(
-            "no classifier was found at the end of the graph, so there is no output \"embedding\"".into(),
-        );
-    }
-    let size = picture_size(&graph).map_err(|error| error.context(path.display()))?;
-    let preprocess = options.preprocess.clone().unwrap_or_else(|| default_preprocessing(size));
-    Ok(Model {
-        name,
-        path: path.to_path_buf(),
-        graph,
-        preprocess,
-        labels: options.labels.clone().unwrap_or_default(),
-        head,
-        notes,
-    })
+    let config = config::read(folder).map_err(|error| error.context(folder.display()))?;
+    let loader = Loader { options, config, folder, notes: Vec::new() };
+    loader.load(path, candidates)
 }
 
-fn read_onnx(path: &Path, options: &LoadOptions) -> Result<Graph> {
-    let read = ReadOptions { memory_map: options.memory_map, max_bytes: options.max_file_bytes };
-    let file = read_file(path, read)?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    onnx::import(file, OnnxOptions { folder: Some(folder), read, input_size: None })
+/// A file that is asked for by name.
+fn candidate(path: &Path) -> Result<Candidates> {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let file = Some(path.to_path_buf());
+    if name.ends_with(".onnx") {
+        return Ok(Candidates { onnx: file, ..Candidates::default() });
+    }
+    if name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json") {
+        return Ok(Candidates { weights: file, ..Candidates::default() });
+    }
+    Err(Error::new(
+        ErrorKind::InvalidArgument,
+        format!("{}: expected a file .onnx or .safetensors, or a folder with one", path.display()),
+    ))
+}
+
+struct Loader<'l> {
+    options: &'l LoadOptions,
+    config: ModelConfig,
+    folder: &'l Path,
+    notes: Vec<String>,
+}
+
+impl Loader<'_> {
+    fn load(mut self, path: &Path, candidates: Candidates) -> Result<Model> {
+        let (mut graph, file) = self.network(candidates)?;
+        let (head, preprocess) = self.complete(&mut graph).map_err(|error| error.context(file.display()))?;
+        let labels = self.labels(&graph)?;
+        let stem = if path.is_dir() { path.file_name() } else { path.file_stem() };
+        let stem = stem.map(|stem| stem.to_string_lossy().into_owned());
+        let mut notes = vec![format!("network from {}", file.display())];
+        notes.append(&mut self.config.notes);
+        notes.append(&mut self.notes);
+        Ok(Model {
+            name: self.config.name.or(stem).unwrap_or_default(),
+            path: path.to_path_buf(),
+            graph,
+            preprocess,
+            labels,
+            head,
+            notes,
+        })
+    }
+
+    /// The network and the file it came from: weights if their architecture is known, else ONNX.
+    fn network(&mut self, candidates: Candidates) -> Result<(Graph, PathBuf)> {
+        let read =
+            ReadOptions { memory_map: self.options.memory_map, max_bytes: self.options.max_file_bytes };
+        let input_size = self.configured_size()?;
+        if let Some(file) = candidates.weights {
+            let size = input_size.unwrap_or([DEFAULT_SIDE, DEFAULT_SIDE]);
+            let network = weights::network(&file, read, size, &self.config.network);
+            match network.map_err(|error| error.context(file.display())) {
+                Ok(graph) => return Ok((graph, file)),
+                Err(error) if error.kind() == ErrorKind::OperatorUnsupported && candidates.onnx.is_some() => {
+                    self.notes.push(format!("passed over: {error}"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        // One of the two is there, or looking for them would have failed.
+        let file = candidates.onnx.unwrap_or_default();
+        let options = OnnxOptions { folder: Some(self.folder), read, input_size };
+        let graph = read_file(&file, read)
+            .and_then(|bytes| onnx::import(bytes, options).map_err(|error| error.context(file.display())))?;
+        Ok((graph, file))
+    }
+
+    /// The size that the caller's or the files' preprocessing gives.
+    fn configured_size(&self) -> Result<Option<[usize; 2]>> {
+        if let Some(spec) = &self.options.preprocess {
+            return output_size(spec).map(Some);
+        }
+        match &self.config.preprocess {
+            None => Ok(None),
+            Some(spec) => output_size(spec).map(Some).map_err(|error| {
+                Error::new(ErrorKind::ConfigInvalid, error.message()).context(self.folder.display())
+            }),
+        }
+    }
+
+    /// Runs the passes, names the outputs, and settles what goes before and after the network.
+    fn complete(&mut self, graph: &mut Graph) -> Result<(Head, PreprocessSpec)> {
+        let diagnostics = Pipeline::standard().run(graph)?;
+        let classifier = name_outputs(graph)?;
+        let head = match (self.options.head, classifier.scores_by) {
+            (Some(head), _) => head,
+            (None, Some(by)) => {
+                self.notes.push(format!("the graph ends in {by}: its outputs are scores already"));
+                Head::Identity
+            }
+            (None, None) => self.config.head.unwrap_or(Head::Softmax),
+        };
+        if !classifier.has_embedding {
+            self.notes.push("no classifier found at the end, so there is no output \"embedding\"".into());
+        }
+        self.notes.extend(diagnostics.summary());
+        let size = picture_size(graph)?;
+        let given = self.options.preprocess.as_ref().or(self.config.preprocess.as_ref());
+        let Some(spec) = given else {
+            self.notes.push("no preprocessing configured: torchvision's, scaled to the input".into());
+            return Ok((head, default_preprocessing(size)));
+        };
+        let found = output_size(spec)?;
+        if found != size {
+            let (kind, whose) = match self.options.preprocess {
+                Some(_) => (ErrorKind::InvalidArgument, "the given preprocessing"),
+                None => (ErrorKind::ConfigInvalid, "the preprocessing of the configuration"),
+            };
+            return Err(Error::new(
+                kind,
+                format!(
+                    "the network takes pictures of {}x{} (height x width), and {whose} makes {}x{}",
+                    size[0], size[1], found[0], found[1]
+                ),
+            ));
+        }
+        Ok((head, spec.clone()))
+    }
+
+    /// Labels, as many as the network has classes.
+    fn labels(&self, graph: &Graph) -> Result<Vec<String>> {
+        let (labels, source, kind) = match (&self.options.labels, &self.config.labels) {
+            (Some(labels), _) => (labels, "the given labels", ErrorKind::InvalidArgument),
+            (None, Some((labels, source))) => (labels, source.as_str(), ErrorKind::ConfigInvalid),
+            (None, None) => return Ok(Vec::new()),
+        };
+        match class_count(graph) {
+            Some(classes) if classes != labels.len() => Err(Error::new(
+                kind,
+                format!("{source}: {} labels, and the network has {classes} classes", labels.len()),
+            )
+            .context(self.folder.display())),
+            _ => Ok(labels.clone()),
+        }
+    }
+}
+
+/// Classes of the first output, if it is `[N,K]`.
+pub(super) fn class_count(graph: &Graph) -> Option<usize> {
+    let shape = graph.value(graph.outputs.first()?.value).shape.as_deref();
+    match shape {
+        Some([Dim::Batch, Dim::Fixed(classes)]) => Some(*classes),
+        _ => None,
+    }
 }
 
 /// Height and width of the picture that the graph takes, its only input.
@@ -69,16 +192,4 @@ fn picture_size(graph: &Graph) -> Result<[usize; 2]> {
             ))
         }
     }
-}
-
-/// torchvision's evaluation preprocessing, scaled from 256 and 224 pixels to the model's size; a model that
-/// is not square gets the whole picture.
-fn default_preprocessing([height, width]: [usize; 2]) -> PreprocessSpec {
-    let resize = (height * 256 + 112) / 224;
-    let mut spec = PreprocessSpec::imagenet(resize, height);
-    if height != width {
-        spec.resize = ResizeMode::Exact { height, width };
-        spec.crop = CropPolicy::None;
-    }
-    spec
 }

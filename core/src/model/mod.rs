@@ -1,7 +1,11 @@
 //! A model: a network, its preprocessing and its labels, loaded, checked and tied to no device.
 
+mod config;
+mod describe;
+mod directory;
 mod load;
 mod model;
 mod outputs;
+mod weights;
 
 pub use model::{LoadOptions, Model};

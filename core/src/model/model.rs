@@ -1,6 +1,6 @@
 //! What a loaded model holds.
 
-use super::load::load;
+use super::load::{class_count, load};
 use crate::error::Result;
 use crate::graph::Graph;
 use crate::postprocess::Head;
@@ -47,6 +47,12 @@ impl Model {
     }
 
     /// Loads an `.onnx` file, a `.safetensors` file or a model directory.
+    ///
+    /// In a directory, `model.safetensors` (or the only `*.safetensors`) is taken if its tensors are those
+    /// of a ResNet, else `model.onnx` (or the only `*.onnx`). Preprocessing, labels and head come from the
+    /// files beside it: `config.json` of timm or Hugging Face, `preprocessor_config.json`, `labels.txt`,
+    /// `classes.txt` or `imagenet_classes.txt`; without them they are torchvision's. The same files are
+    /// read when a single file is named.
     pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self> {
         load(path.as_ref(), options)
     }
@@ -75,6 +81,11 @@ impl Model {
     /// One per class; empty if the files name none.
     pub fn labels(&self) -> &[String] {
         &self.labels
+    }
+
+    /// Number of classes; `None` if the first output is not `[N,K]`.
+    pub fn class_count(&self) -> Option<usize> {
+        class_count(&self.graph)
     }
 
     /// What turns logits into scores.

@@ -79,18 +79,19 @@ impl Geometry {
         };
         let output = match spec.crop {
             CropPolicy::None => canvas,
-            CropPolicy::Center { height, width } => [height, width],
+            CropPolicy::Center { height, width } | CropPolicy::CenterFloor { height, width } => {
+                [height, width]
+            }
         };
         let axis = |axis: usize| {
             let (resized, canvas, output) = (resized[axis], canvas[axis], output[axis]);
-            AxisGeometry {
-                resized,
-                canvas,
-                inset: half_to_even(canvas - resized),
-                padding: output.saturating_sub(canvas) / 2,
-                crop: half_to_even(canvas.saturating_sub(output)),
-                output,
-            }
+            let (missing, excess) = (output.saturating_sub(canvas), canvas.saturating_sub(output));
+            let (padding, crop) = match spec.crop {
+                CropPolicy::None | CropPolicy::Center { .. } => (missing / 2, half_to_even(excess)),
+                CropPolicy::CenterFloor { .. } => (missing.div_ceil(2), excess / 2),
+            };
+            let inset = half_to_even(canvas - resized);
+            AxisGeometry { resized, canvas, inset, padding, crop, output }
         };
         Self { rows: axis(0), columns: axis(1), fill }
     }
@@ -108,7 +109,9 @@ pub(crate) fn output_size(spec: &PreprocessSpec) -> Result<[usize; 2]> {
         },
         match spec.crop {
             CropPolicy::None => None,
-            CropPolicy::Center { height, width } => Some(("crop", [height, width])),
+            CropPolicy::Center { height, width } | CropPolicy::CenterFloor { height, width } => {
+                Some(("crop", [height, width]))
+            }
         },
     ];
     let invalid = |what: String| Error::new(ErrorKind::InvalidArgument, format!("preprocessing: {what}"));
@@ -119,7 +122,9 @@ pub(crate) fn output_size(spec: &PreprocessSpec) -> Result<[usize; 2]> {
         }
     }
     match (spec.resize, spec.crop) {
-        (_, CropPolicy::Center { height, width }) => Ok([height, width]),
+        (_, CropPolicy::Center { height, width } | CropPolicy::CenterFloor { height, width }) => {
+            Ok([height, width])
+        }
         (ResizeMode::Exact { height, width } | ResizeMode::Letterbox { height, width, .. }, _) => {
             Ok([height, width])
         }
@@ -188,6 +193,17 @@ mod tests {
         let geometry = Geometry::new(&spec(ResizeMode::None, crop), 7, 20);
         assert_eq!(geometry.rows.picture(), Visible { at: 1, from: 0, count: 7 });
         assert_eq!(geometry.columns.picture(), Visible { at: 0, from: 4, count: 11 });
+    }
+
+    #[test]
+    fn the_other_middle_starts_at_half_the_excess_rounded_down() {
+        for (size, crop, padding, from) in
+            [(11, 8, 0, 1), (13, 8, 0, 2), (15, 8, 0, 3), (5, 8, 2, 0), (4, 7, 2, 0)]
+        {
+            let crop = CropPolicy::CenterFloor { height: crop, width: crop };
+            let rows = Geometry::new(&spec(ResizeMode::None, crop), size, size).rows;
+            assert_eq!((rows.picture().at, rows.picture().from), (padding, from), "{size} to {crop:?}");
+        }
     }
 
     #[test]

@@ -5,4 +5,5 @@ mod geometry;
 mod spec;
 
 pub use cpu::CpuPreprocessor;
+pub(crate) use geometry::output_size;
 pub use spec::{CropPolicy, Layout, PreprocessSpec, ResizeFilter, ResizeMode};

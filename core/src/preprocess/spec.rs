@@ -89,6 +89,14 @@ pub enum CropPolicy {
         /// Pixels.
         width: usize,
     },
+    /// The middle, with the offset `floor((size - crop) / 2)` of Hugging Face's image processors; a smaller
+    /// image is padded with zeros first, `ceil((crop - size) / 2)` of them before it.
+    CenterFloor {
+        /// Pixels.
+        height: usize,
+        /// Pixels.
+        width: usize,
+    },
 }
 
 /// Order of the axes of the input tensor.
