@@ -184,7 +184,7 @@ fn from_spec(spec: &PreprocessSpec) -> vision_preprocess_t {
             filled.fill = [red, green, blue, 0];
         }
     }
-    if let CropPolicy::Center { height, width } = spec.crop {
+    if let CropPolicy::Center { height, width } | CropPolicy::CenterFloor { height, width } = spec.crop {
         (filled.crop_height, filled.crop_width) = (height as u32, width as u32);
     }
     filled

@@ -43,7 +43,9 @@ impl From<&PreprocessSpec> for Fields {
         };
         let crop = match spec.crop {
             CropPolicy::None => None,
-            CropPolicy::Center { height, width } => Some(both(height, width)),
+            CropPolicy::Center { height, width } | CropPolicy::CenterFloor { height, width } => {
+                Some(both(height, width))
+            }
         };
         Self {
             resize,

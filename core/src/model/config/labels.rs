@@ -43,7 +43,9 @@ pub(super) fn in_order(entries: Vec<(String, String)>) -> std::result::Result<Ve
     let count = entries.len();
     let mut labels: Vec<Option<String>> = vec![None; count];
     for (class, label) in entries {
-        let place = class.parse().ok().and_then(|index: usize| labels.get_mut(index));
+        // Only the plain decimal form, so that "01" is not a second way to say "1".
+        let index = class.parse().ok().filter(|index: &usize| index.to_string() == class);
+        let place = index.and_then(|index| labels.get_mut(index));
         match place {
             Some(place @ None) => *place = Some(label),
             Some(Some(_)) => {
