@@ -1,5 +1,6 @@
 //! Kinds of devices: from a compiled graph to an executable and its contexts.
 
+mod cpu;
 mod traits;
 
 pub use traits::{

@@ -1,0 +1,5 @@
+//! The CPU: packed weights, kernels chosen at run time, one pool of threads.
+
+mod thread_count;
+#[allow(unsafe_code, reason = "tasks borrow from the caller's stack, which waits for them")]
+mod thread_pool;
