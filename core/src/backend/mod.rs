@@ -1,6 +1,7 @@
 //! Kinds of devices: from a compiled graph to an executable and its contexts.
 
-mod cpu;
+pub mod cpu;
+pub mod registry;
 mod traits;
 
 pub use traits::{

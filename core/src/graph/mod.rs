@@ -7,6 +7,7 @@ mod mutate;
 mod op;
 mod validate;
 
+pub(crate) use dump::details as op_details;
 pub use graph::{Dim, Graph, Node, Output, Value, ValueId, ValueKind};
 pub(crate) use infer_shapes::{describe as describe_node, output_shape};
 pub use infer_shapes::{infer_shapes, show_shape};

@@ -25,7 +25,8 @@ impl AlignedFloats {
         if len == 0 {
             return Ok(Self { start: NonNull::dangling(), len });
         }
-        let refused = || Error::new(ErrorKind::OutOfMemory, format!("no memory for a buffer of {len} floats"));
+        let refused =
+            || Error::new(ErrorKind::OutOfMemory, format!("no memory for a buffer of {len} floats"));
         let layout = layout(len).ok_or_else(refused)?;
         // SAFETY: the layout has a size.
         let start = NonNull::new(unsafe { alloc(layout) }.cast::<f32>()).ok_or_else(refused)?;

@@ -1,5 +1,13 @@
 //! The CPU: packed weights, kernels chosen at run time, one pool of threads.
 
+mod backend;
+mod context;
+mod executable;
+mod kernel;
+mod lower;
+mod prepack;
 mod thread_count;
 #[allow(unsafe_code, reason = "tasks borrow from the caller's stack, which waits for them")]
 mod thread_pool;
+
+pub use backend::CpuBackend;

@@ -1,0 +1,129 @@
+//! What one step of a plan runs on the CPU.
+
+use crate::memory::AlignedFloats;
+use libvision_kernels::cpu::conv2d::Conv2d;
+use libvision_kernels::cpu::elementwise::Elementwise;
+use libvision_kernels::cpu::layout::{BlockedShape, from_nchw, to_nchw};
+use libvision_kernels::cpu::linear::Linear;
+use libvision_kernels::cpu::pool2d::Pool2d;
+use libvision_kernels::cpu::softmax::softmax;
+use libvision_kernels::cpu::variants::KernelSet;
+use libvision_kernels::parallel::Parallel;
+
+/// A kernel with its packed weights and constants.
+pub(super) enum Kernel {
+    /// Plain NCHW to this layout.
+    Pack(BlockedShape),
+    /// This layout to plain NCHW.
+    Unpack(BlockedShape),
+    /// Convolution; the second operand is the residual. Batch norm of images is a depthwise one.
+    Conv2d(Box<Conv2d>),
+    /// Pooling.
+    Pool2d {
+        /// The kernel.
+        pool: Pool2d,
+        /// Whether lanes beyond the last channel are left alone by it and must be set to zero.
+        leaves_lanes: bool,
+    },
+    /// An activation, or a sum or product of two tensors.
+    Elementwise(Elementwise),
+    /// A sum or product with a constant, the same for all images.
+    WithConstant(Elementwise, AlignedFloats),
+    /// `x * scale + shift` on plain rows, by way of the workspace.
+    ScaleShift {
+        /// The product.
+        multiply: Elementwise,
+        /// The sum.
+        add: Elementwise,
+        /// One factor per column.
+        scale: AlignedFloats,
+        /// One summand per column.
+        shift: AlignedFloats,
+    },
+    /// Fully connected layer.
+    Linear(Linear),
+    /// Softmax of rows.
+    Softmax(&'static KernelSet),
+}
+
+/// The memory that a kernel works on, each part `batch` images long.
+pub(super) struct Operands<'a> {
+    pub(super) first: &'a [f32],
+    pub(super) second: Option<&'a [f32]>,
+    pub(super) output: &'a mut [f32],
+    pub(super) workspace: &'a mut [f32],
+}
+
+impl Kernel {
+    /// Computes `batch` images.
+    pub(super) fn run(&self, team: &dyn Parallel, batch: usize, operands: Operands) {
+        let Operands { first, second, output, workspace } = operands;
+        match self {
+            Kernel::Pack(layout) => from_nchw(team, layout, batch, first, output),
+            Kernel::Unpack(layout) => to_nchw(team, layout, batch, first, output),
+            Kernel::Conv2d(conv) => conv.run(team, batch, first, second, output, workspace),
+            Kernel::Pool2d { pool, leaves_lanes } => {
+                if *leaves_lanes {
+                    output.fill(0.0);
+                }
+                pool.run(team, batch, first, output);
+            }
+            Kernel::Elementwise(elementwise) => elementwise.run(team, batch, first, second, output),
+            Kernel::WithConstant(elementwise, constant) => {
+                for (x, y) in images(batch, first, output) {
+                    elementwise.run(team, 1, x, Some(constant), y);
+                }
+            }
+            Kernel::ScaleShift { multiply, add, scale, shift } => {
+                let product = &mut workspace[..scale.len()];
+                for (x, y) in images(batch, first, output) {
+                    multiply.run(team, 1, x, Some(scale), product);
+                    add.run(team, 1, product, Some(shift), y);
+                }
+            }
+            Kernel::Linear(linear) => linear.run(team, batch, first, output),
+            Kernel::Softmax(set) => {
+                output.copy_from_slice(first);
+                softmax(set, batch, output);
+            }
+        }
+    }
+
+    /// Floats of workspace that a run with so many threads needs.
+    pub(super) fn workspace_len(&self, threads: usize) -> usize {
+        match self {
+            Kernel::Conv2d(conv) => conv.workspace_len(threads),
+            Kernel::ScaleShift { scale, .. } => scale.len(),
+            _ => 0,
+        }
+    }
+
+    /// Bytes of packed weights and constants.
+    pub(super) fn packed_bytes(&self) -> usize {
+        match self {
+            Kernel::Conv2d(conv) => conv.packed_bytes(),
+            Kernel::Linear(linear) => linear.packed_bytes(),
+            Kernel::WithConstant(_, constant) => constant.bytes(),
+            Kernel::ScaleShift { scale, shift, .. } => scale.bytes() + shift.bytes(),
+            _ => 0,
+        }
+    }
+
+    /// The name of the algorithm, where there is a choice of one.
+    pub(super) fn algorithm(&self) -> &'static str {
+        match self {
+            Kernel::Conv2d(conv) => conv.algorithm(),
+            _ => "",
+        }
+    }
+}
+
+/// Input and output of each image.
+fn images<'a>(
+    batch: usize,
+    input: &'a [f32],
+    output: &'a mut [f32],
+) -> impl Iterator<Item = (&'a [f32], &'a mut [f32])> {
+    let (from, to) = (input.len() / batch, output.len() / batch);
+    input.chunks_exact(from).zip(output.chunks_exact_mut(to))
+}
