@@ -403,6 +403,11 @@ mod tests {
         Box::leak(Box::new(ThreadPool::new(std::process::id())))
     }
 
+    /// Ends only when as many tasks as the barrier is for run at the same time.
+    fn meet(barrier: &Barrier) {
+        barrier.wait();
+    }
+
     /// Runs loops of many sizes and checks that each index came once, on a thread of its own.
     fn check_loops(pool: &'static ThreadPool, threads: usize, rounds: usize) {
         pool.run(threads, |team| {
@@ -433,8 +438,7 @@ mod tests {
     fn workers_take_part() {
         let pool = pool();
         let meeting = Barrier::new(3);
-        // Each task waits for the others: it ends only if three threads have one each.
-        pool.run(3, |team| team.for_each(3, &|_| drop(meeting.wait())));
+        pool.run(3, |team| team.for_each(3, &|_| meet(&meeting)));
     }
 
     #[test]
@@ -477,7 +481,7 @@ mod tests {
                 for pause in [0, 3] {
                     std::thread::sleep(SPIN * pause);
                     let meeting = Barrier::new(2);
-                    team.for_each(2, &|_| drop(meeting.wait()));
+                    team.for_each(2, &|_| meet(&meeting));
                 }
             });
             std::thread::sleep(SPIN * 3);
@@ -531,7 +535,7 @@ mod tests {
         if child == 0 {
             let passed = catch_unwind(|| {
                 let meeting = Barrier::new(2);
-                ThreadPool::global().run(2, |team| team.for_each(2, &|_| drop(meeting.wait())));
+                ThreadPool::global().run(2, |team| team.for_each(2, &|_| meet(&meeting)));
             });
             // SAFETY: ends the child.
             unsafe { libc::_exit(i32::from(passed.is_err())) };
