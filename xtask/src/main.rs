@@ -4,6 +4,7 @@ mod check;
 mod command;
 mod demo;
 mod dist;
+mod fuzz;
 mod python;
 mod test;
 mod workspace;
@@ -16,7 +17,9 @@ cargo xtask COMMAND
   demo [PICTURE...]     build the command line and classify the shipped pictures, or yours
   test [SUITE...]       set up what the tests need and run every suite, or those named
                         (--list names them, --keep-going runs on after a failure)
-  dist                  make a wheel, an npm package and a prefix to install, under target/dist/
+  dist                  make a wheel, an npm package and a prefix to install, under target/packages/
+
+  fuzz [TARGET...] [--runs N | --seconds N]   mutate pictures and model files
 
   layers [--check]      imports between the core's modules point leftward
   version [--check]     one version in every package
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Some("demo") => demo::run(rest),
         Some("test") => test::run(rest),
         Some("dist") => dist::run(),
+        Some("fuzz") => fuzz::run_targets(rest),
         Some("layers") => check::layers::run(),
         Some("version") => check::version::run(),
         Some("sizes") => check::sizes::run(),

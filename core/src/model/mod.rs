@@ -3,6 +3,7 @@
 mod config;
 mod describe;
 mod directory;
+mod from_graph;
 mod load;
 mod model;
 mod outputs;

@@ -23,6 +23,7 @@ pub const SUITES: &[Suite] = &[
     Suite { name: "rust", what: "tests of the Rust crates, the C ABI in C and C++", run: rust },
     Suite { name: "portable", what: "the core's tests on the portable kernels", run: portable },
     Suite { name: "benches", what: "every bench runs once", run: benches },
+    Suite { name: "fuzz", what: "a short run of every fuzz target", run: fuzz },
     Suite { name: "packages", what: "wheel, npm package and prefix are made", run: dist::run },
     Suite {
         name: "prefix",
@@ -97,6 +98,10 @@ fn portable() -> anyhow::Result<()> {
     let mut command = cargo();
     command.args(["test", "--quiet", "--package", "libvision", "--locked"]);
     run(command.env("LIBVISION_CPU_ISA", "portable"))
+}
+
+fn fuzz() -> anyhow::Result<()> {
+    crate::fuzz::run_targets(&[])
 }
 
 fn benches() -> anyhow::Result<()> {

@@ -1,0 +1,63 @@
+//! The best classes of one image.
+
+use std::cmp::Ordering;
+
+/// A class and its score.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ranked {
+    /// Position among the scores.
+    pub class_index: usize,
+    /// Its score.
+    pub score: f32,
+}
+
+/// The `k` best of `scores` that are at least `min_score`, best first. Equal scores are in order of their
+/// class; NaN is no score and is left out.
+pub fn top_k(scores: &[f32], k: usize, min_score: f32) -> Vec<Ranked> {
+    let mut ranked: Vec<Ranked> = scores
+        .iter()
+        .enumerate()
+        .filter(|(_, score)| **score >= min_score)
+        .map(|(class_index, &score)| Ranked { class_index, score })
+        .collect();
+    let best_first = |a: &Ranked, b: &Ranked| -> Ordering {
+        b.score.total_cmp(&a.score).then(a.class_index.cmp(&b.class_index))
+    };
+    if k < ranked.len() {
+        ranked.select_nth_unstable_by(k, best_first);
+        ranked.truncate(k);
+    }
+    ranked.sort_unstable_by(best_first);
+    ranked
+}
+
+#[cfg(test)]
+mod tests {
+    use super::top_k;
+
+    fn classes(scores: &[f32], k: usize, min_score: f32) -> Vec<usize> {
+        top_k(scores, k, min_score).into_iter().map(|r| r.class_index).collect()
+    }
+
+    #[test]
+    fn best_first_and_ties_by_class() {
+        assert_eq!(classes(&[0.1, 0.4, 0.1, 0.4], 3, 0.0), [1, 3, 0]);
+        assert_eq!(classes(&[0.1, 0.4], 5, 0.0), [1, 0]);
+        assert_eq!(classes(&[], 5, 0.0), []);
+    }
+
+    #[test]
+    fn nothing_below_the_least_score_and_no_nan() {
+        assert_eq!(classes(&[0.1, f32::NAN, 0.4], 5, 0.2), [2]);
+        assert_eq!(classes(&[f32::NAN], 1, 0.0), []);
+    }
+
+    #[test]
+    fn agrees_with_a_full_sort() {
+        let scores: Vec<f32> = (0..1000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 20) as f32).collect();
+        let all = classes(&scores, 1000, 0.0);
+        for k in [1, 2, 5, 100, 999] {
+            assert_eq!(classes(&scores, k, 0.0), all[..k]);
+        }
+    }
+}
