@@ -1,0 +1,6 @@
+//! The C ABI as its users have it: what is exported, how structs lie, and programs in C and C++.
+
+#![cfg(target_os = "linux")]
+
+mod shipped_surface;
+mod toolchain;
