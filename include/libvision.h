@@ -137,6 +137,17 @@ enum vision_resize {
     VISION_RESIZE_LETTERBOX = 3,
 };
 
+// What is cut out after the resize.
+enum vision_crop {
+    // Everything stays.
+    VISION_CROP_NONE = 0,
+    // The middle, an odd rest shared as torchvision does: offset round_half_even((size - crop) / 2).
+    VISION_CROP_CENTER = 1,
+    // The middle, an odd rest shared as Hugging Face's image processors do: offset (size - crop) / 2
+    // rounded down.
+    VISION_CROP_CENTER_FLOOR = 2,
+};
+
 // Filter of a resize; each equals Pillow's of the same name.
 enum vision_filter {
     // The source pixel under the centre of the target pixel.
@@ -225,6 +236,9 @@ typedef uint32_t vision_resize_t;
 // Filter of a resize. A number of `enum vision_filter`.
 typedef uint32_t vision_filter_t;
 
+// What is cut out after the resize. A number of `enum vision_crop`.
+typedef uint32_t vision_crop_t;
+
 // Order of the axes of a tensor of pictures. A number of `enum vision_layout`.
 typedef uint32_t vision_layout_t;
 
@@ -243,9 +257,11 @@ typedef struct {
     uint32_t resize_width;
     // Filter of the first step.
     vision_filter_t filter;
-    // Second step: what is cut out of the middle, in pixels; 0 and 0 for no crop.
+    // Second step.
+    vision_crop_t crop;
+    // Unless VISION_CROP_NONE, in pixels.
     uint32_t crop_height;
-    // See `crop_height`.
+    // Unless VISION_CROP_NONE, in pixels.
     uint32_t crop_width;
     // Order of the axes.
     vision_layout_t layout;

@@ -25,6 +25,21 @@ pub enum vision_resize {
     VISION_RESIZE_LETTERBOX = 3,
 }
 
+/// What is cut out after the resize. A number of `enum vision_crop`.
+pub type vision_crop_t = u32;
+
+/// What is cut out after the resize.
+#[repr(C)]
+pub enum vision_crop {
+    /// Everything stays.
+    VISION_CROP_NONE = 0,
+    /// The middle, an odd rest shared as torchvision does: offset round_half_even((size - crop) / 2).
+    VISION_CROP_CENTER = 1,
+    /// The middle, an odd rest shared as Hugging Face's image processors do: offset (size - crop) / 2
+    /// rounded down.
+    VISION_CROP_CENTER_FLOOR = 2,
+}
+
 /// Filter of a resize. A number of `enum vision_filter`.
 pub type vision_filter_t = u32;
 
@@ -74,9 +89,11 @@ pub struct vision_preprocess_t {
     pub resize_width: u32,
     /// Filter of the first step.
     pub filter: vision_filter_t,
-    /// Second step: what is cut out of the middle, in pixels; 0 and 0 for no crop.
+    /// Second step.
+    pub crop: vision_crop_t,
+    /// Unless VISION_CROP_NONE, in pixels.
     pub crop_height: u32,
-    /// See `crop_height`.
+    /// Unless VISION_CROP_NONE, in pixels.
     pub crop_width: u32,
     /// Order of the axes.
     pub layout: vision_layout_t,
@@ -102,10 +119,13 @@ const FILTERS: [ResizeFilter; 6] = [
 ];
 const LAYOUTS: [Layout; 2] = [Layout::Nchw, Layout::Nhwc];
 
-const NONE: u32 = vision_resize::VISION_RESIZE_NONE as u32;
+const RESIZE_NONE: u32 = vision_resize::VISION_RESIZE_NONE as u32;
 const SHORTER_SIDE: u32 = vision_resize::VISION_RESIZE_SHORTER_SIDE as u32;
 const EXACT: u32 = vision_resize::VISION_RESIZE_EXACT as u32;
 const LETTERBOX: u32 = vision_resize::VISION_RESIZE_LETTERBOX as u32;
+const CROP_NONE: u32 = vision_crop::VISION_CROP_NONE as u32;
+const CENTER: u32 = vision_crop::VISION_CROP_CENTER as u32;
+const CENTER_FLOOR: u32 = vision_crop::VISION_CROP_CENTER_FLOOR as u32;
 
 /// `None` for NULL.
 ///
@@ -126,22 +146,25 @@ pub(crate) unsafe fn optional(
 
 fn to_spec(given: &vision_preprocess_t, name: &str) -> Result<PreprocessSpec> {
     let (height, width) = (given.resize_height as usize, given.resize_width as usize);
+    let (crop_height, crop_width) = (given.crop_height as usize, given.crop_width as usize);
     let [red, green, blue, _] = given.fill;
     let unknown = |field: &str, number: u32| {
         invalid(format!("{name}.{field} is {number}; expected a VISION_{}_...", field.to_uppercase()))
     };
     Ok(PreprocessSpec {
         resize: match given.resize {
-            NONE => ResizeMode::None,
+            RESIZE_NONE => ResizeMode::None,
             SHORTER_SIDE => ResizeMode::ShorterSide { size: given.shorter_side as usize },
             EXACT => ResizeMode::Exact { height, width },
             LETTERBOX => ResizeMode::Letterbox { height, width, fill: [red, green, blue] },
             other => return Err(unknown("resize", other)),
         },
         filter: *FILTERS.get(given.filter as usize).ok_or_else(|| unknown("filter", given.filter))?,
-        crop: match (given.crop_height as usize, given.crop_width as usize) {
-            (0, 0) => CropPolicy::None,
-            (height, width) => CropPolicy::Center { height, width },
+        crop: match given.crop {
+            CROP_NONE => CropPolicy::None,
+            CENTER => CropPolicy::Center { height: crop_height, width: crop_width },
+            CENTER_FLOOR => CropPolicy::CenterFloor { height: crop_height, width: crop_width },
+            other => return Err(unknown("crop", other)),
         },
         scale: given.scale,
         mean: given.mean,
@@ -154,11 +177,12 @@ fn to_spec(given: &vision_preprocess_t, name: &str) -> Result<PreprocessSpec> {
 fn from_spec(spec: &PreprocessSpec) -> vision_preprocess_t {
     let mut filled = vision_preprocess_t {
         struct_size: size_of::<vision_preprocess_t>() as u32,
-        resize: NONE,
+        resize: RESIZE_NONE,
         shorter_side: 0,
         resize_height: 0,
         resize_width: 0,
         filter: FILTERS.iter().position(|&filter| filter == spec.filter).unwrap_or_default() as u32,
+        crop: CROP_NONE,
         crop_height: 0,
         crop_width: 0,
         layout: LAYOUTS.iter().position(|&layout| layout == spec.layout).unwrap_or_default() as u32,
@@ -184,9 +208,12 @@ fn from_spec(spec: &PreprocessSpec) -> vision_preprocess_t {
             filled.fill = [red, green, blue, 0];
         }
     }
-    if let CropPolicy::Center { height, width } | CropPolicy::CenterFloor { height, width } = spec.crop {
-        (filled.crop_height, filled.crop_width) = (height as u32, width as u32);
-    }
+    let (crop, height, width) = match spec.crop {
+        CropPolicy::None => (CROP_NONE, 0, 0),
+        CropPolicy::Center { height, width } => (CENTER, height, width),
+        CropPolicy::CenterFloor { height, width } => (CENTER_FLOOR, height, width),
+    };
+    (filled.crop, filled.crop_height, filled.crop_width) = (crop, height as u32, width as u32);
     filled
 }
 
@@ -243,7 +270,11 @@ mod tests {
             ResizeMode::Letterbox { height, width, fill: [7, 8, 9] },
         ];
         for resize in resizes {
-            let crops = [CropPolicy::None, CropPolicy::Center { height, width }];
+            let crops = [
+                CropPolicy::None,
+                CropPolicy::Center { height, width },
+                CropPolicy::CenterFloor { height, width },
+            ];
             for (filter, crop) in FILTERS.into_iter().zip(crops.into_iter().cycle()) {
                 for (layout, apply_orientation) in [(Layout::Nchw, true), (Layout::Nhwc, false)] {
                     let spec = PreprocessSpec {
@@ -270,6 +301,7 @@ mod tests {
             to_spec(&given, "p").unwrap_err().message().to_owned()
         };
         assert_eq!(message(|p| p.resize = 4), "p.resize is 4; expected a VISION_RESIZE_...");
+        assert_eq!(message(|p| p.crop = 3), "p.crop is 3; expected a VISION_CROP_...");
         assert_eq!(message(|p| p.filter = 6), "p.filter is 6; expected a VISION_FILTER_...");
         assert_eq!(message(|p| p.layout = 2), "p.layout is 2; expected a VISION_LAYOUT_...");
     }
