@@ -40,7 +40,9 @@ pub fn run_targets(arguments: &[String]) -> anyhow::Result<()> {
         match (word.as_str(), TARGETS.iter().find(|target| target.name == word)) {
             (_, Some(target)) => wanted.push(target),
             ("--runs", _) => limit = format!("-runs={}", words.next().map_or("", String::as_str)),
-            ("--seconds", _) => limit = format!("-max_total_time={}", words.next().map_or("", String::as_str)),
+            ("--seconds", _) => {
+                limit = format!("-max_total_time={}", words.next().map_or("", String::as_str))
+            }
             (other, _) => {
                 let names = TARGETS.map(|target| target.name).join(", ");
                 bail!("`{other}` is no target ({names}) and no option (--runs N, --seconds N)");
@@ -62,7 +64,8 @@ pub fn run_targets(arguments: &[String]) -> anyhow::Result<()> {
         plant(target, &corpus)?;
         let binary = target_folder.join(&triple).join("release").join(target.name);
         // A fixed seed, so that the short form in the test command is the same each time.
-        let mut fuzz = program(binary, ["-seed=1", "-verbosity=0", "-rss_limit_mb=2048", "-timeout=60", &limit]);
+        let mut fuzz =
+            program(binary, ["-seed=1", "-verbosity=0", "-rss_limit_mb=2048", "-timeout=60", &limit]);
         run(fuzz.arg("-print_final_stats=1").arg(corpus).current_dir(&target_folder))?;
     }
     Ok(())

@@ -50,8 +50,16 @@ impl Rules {
             let banned = rules.get("bans")?.get("deny")?.as_array()?;
             Some(Self {
                 allowed: names(licenses.get("allow")?)?,
-                exceptions: licenses.get("exceptions")?.as_array()?.iter().map(exception).collect::<Option<_>>()?,
-                banned: banned.iter().map(|b| Some(b.get("name")?.as_str()?.to_owned())).collect::<Option<_>>()?,
+                exceptions: licenses
+                    .get("exceptions")?
+                    .as_array()?
+                    .iter()
+                    .map(exception)
+                    .collect::<Option<_>>()?,
+                banned: banned
+                    .iter()
+                    .map(|b| Some(b.get("name")?.as_str()?.to_owned()))
+                    .collect::<Option<_>>()?,
             })
         };
         read().context("deny.toml: licenses.allow, licenses.exceptions or bans.deny is missing or malformed")
@@ -63,10 +71,14 @@ impl Rules {
             return Some(format!("{name}: banned"));
         }
         let source = package["source"].as_str();
-        if source.is_some_and(|source| !source.starts_with("registry+https://github.com/rust-lang/crates.io-index")) {
+        if source.is_some_and(|source| {
+            !source.starts_with("registry+https://github.com/rust-lang/crates.io-index")
+        }) {
             return Some(format!("{name}: comes from {source:?}, not from crates.io"));
         }
-        let Some(license) = package["license"].as_str() else { return Some(format!("{name}: names no licence")) };
+        let Some(license) = package["license"].as_str() else {
+            return Some(format!("{name}: names no licence"));
+        };
         let expression = match spdx::Expression::parse_mode(license, spdx::ParseMode::LAX) {
             Ok(expression) => expression,
             Err(error) => return Some(format!("{name}: licence {license:?}: {error}")),
@@ -97,7 +109,8 @@ mod tests {
     fn each_rule_can_be_broken() {
         let crates_io = "registry+https://github.com/rust-lang/crates.io-index";
         let package = |name: &str, license: &str, source: &str| json!({"name": name, "license": license, "source": source});
-        let complaint = |name: &str, license: &str, source: &str| rules().complaint(&package(name, license, source));
+        let complaint =
+            |name: &str, license: &str, source: &str| rules().complaint(&package(name, license, source));
         assert_eq!(complaint("a", "MIT OR GPL-3.0", crates_io), None);
         assert_eq!(complaint("special", "MPL-2.0", crates_io), None);
         assert!(complaint("a", "MPL-2.0", crates_io).unwrap().contains("MPL-2.0"));

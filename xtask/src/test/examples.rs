@@ -132,9 +132,10 @@ fn compare_with_committed(model: &Path, lines: &[Line]) -> anyhow::Result<()> {
         let entry = entries.iter().find(|entry| entry["file"] == line.picture.as_str());
         let entry = entry.with_context(|| format!("expected.json: no {}", line.picture))?;
         let top = entry["top5"].as_array().context("expected.json: no `top5`")?;
-        let names_agree = |n: usize| (0..n).all(|i| top[i]["label"] == line.values[i].0.as_str());
+        // Each entry is [class index, label, score].
+        let names_agree = |n: usize| (0..n).all(|i| top[i][1] == line.values[i].0.as_str());
         let difference = |n: usize| {
-            let of = |i: usize| (top[i]["score"].as_f64().unwrap_or(f64::NAN) - line.values[i].1).abs();
+            let of = |i: usize| (top[i][2].as_f64().unwrap_or(f64::NAN) - line.values[i].1).abs();
             (0..n).map(of).fold(0.0, f64::max)
         };
         if line.picture.ends_with(".png") {
