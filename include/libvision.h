@@ -328,7 +328,7 @@ typedef uint32_t vision_task_t;
 typedef struct {
     // Set by vision_request_options_init().
     uint32_t struct_size;
-    // What is wanted; vision_engine_classify(), _embed() and _run() do not read it.
+    // What is wanted. Functions whose name says it (classify, embed, outputs, run) do not read this.
     vision_task_t task;
     // At most this many predictions, at least 1.
     uint32_t top_k;
@@ -538,6 +538,13 @@ vision_status_t vision_engine_embed(const vision_engine_t *engine,
                                     const vision_image_t *image,
                                     const vision_request_options_t *options,
                                     vision_result_t **result);
+
+// Submits a picture, waits, and gives every output tensor of the model as it is, without softmax.
+// `options` may be NULL; only its `deadline_us` is read. Free the result with vision_result_free().
+vision_status_t vision_engine_outputs(const vision_engine_t *engine,
+                                      const vision_image_t *image,
+                                      const vision_request_options_t *options,
+                                      vision_result_t **result);
 
 // Submits preprocessed tensors by name, waits, and gives every output tensor as it is. The first axis is
 // the number of images, at most the engine's largest batch. `options` may be NULL; only its `deadline_us`

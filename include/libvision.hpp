@@ -370,6 +370,10 @@ public:
     Result embed(const Image &image, const RequestOptions &options = {}) const {
         return answer(vision_engine_embed, image, options);
     }
+    // Every output tensor of the model as it is, without softmax.
+    Result outputs(const Image &image, const RequestOptions &options = {}) const {
+        return answer(vision_engine_outputs, image, options);
+    }
     // Preprocessed tensors in, every output tensor out.
     Result run(Span<TensorView> inputs, const RequestOptions &options = {}) const {
         const std::vector<vision_tensor_t> tensors = for_c(inputs);

@@ -188,6 +188,23 @@ pub unsafe extern "C" fn vision_engine_embed(
     unsafe { answer_image(Some(Task::Embed), engine, image, options, result) }
 }
 
+/// Submits a picture, waits, and gives every output tensor of the model as it is, without softmax.
+/// `options` may be NULL; only its `deadline_us` is read. Free the result with vision_result_free().
+///
+/// # Safety
+///
+/// As for vision_engine_classify().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vision_engine_outputs(
+    engine: *const vision_engine_t,
+    image: *const vision_image_t,
+    options: *const vision_request_options_t,
+    result: *mut *mut vision_result_t,
+) -> vision_status_t {
+    // SAFETY: the caller's promise is the same.
+    unsafe { answer_image(Some(Task::Run), engine, image, options, result) }
+}
+
 /// Submits preprocessed tensors by name, waits, and gives every output tensor as it is. The first axis is
 /// the number of images, at most the engine's largest batch. `options` may be NULL; only its `deadline_us`
 /// is read. Free the result with vision_result_free().

@@ -92,7 +92,7 @@ pub enum vision_task {
 pub struct vision_request_options_t {
     /// Set by vision_request_options_init().
     pub struct_size: u32,
-    /// What is wanted; vision_engine_classify(), _embed() and _run() do not read it.
+    /// What is wanted. Functions whose name says it (classify, embed, outputs, run) do not read this.
     pub task: vision_task_t,
     /// At most this many predictions, at least 1.
     pub top_k: u32,

@@ -2,5 +2,6 @@
 
 #![cfg(target_os = "linux")]
 
+mod programs;
 mod shipped_surface;
 mod toolchain;
