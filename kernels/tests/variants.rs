@@ -41,7 +41,16 @@ fn the_rule_can_be_broken() {
 fn each_set_has_each_family_and_the_portable_one_is_always_usable() {
     for set in usable_sets() {
         assert!(set.isa.is_available());
-        for family in ["gemm", "conv2d_depthwise", "pool2d", "elementwise", "softmax"] {
+        for family in [
+            "gemm",
+            "conv2d_depthwise",
+            "conv2d_winograd_f2",
+            "conv2d_winograd_f4",
+            "conv2d_winograd_f4s2",
+            "pool2d",
+            "elementwise",
+            "softmax",
+        ] {
             let start = format!("f32_{family}_");
             let of_family = set.variants().iter().filter(|variant| variant.name.starts_with(&start));
             assert_eq!(of_family.count(), 1, "{family} of {}", set.isa);

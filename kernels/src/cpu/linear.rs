@@ -98,7 +98,7 @@ impl Linear {
         let width = panel.vectors * lanes;
         let columns = width.min(self.out_features - first);
         let tiles = rows.len().div_ceil(self.set.tiles.rows());
-        let (_, by_rows) = self.set.tiles.choose(panel.vectors, lanes, tiles);
+        let level = self.set.tiles.choose(panel.vectors, lanes, tiles);
         let weights = self.packing.weights[unit.weights..].as_ptr();
         // A panel that ends beyond the last output goes through a buffer: in `y` the next row follows.
         let is_whole = columns == width;
@@ -132,7 +132,7 @@ impl Linear {
             };
             // SAFETY: `run` has checked the lengths; the buffer holds the largest
             // tile; a kernel set exists only where the CPU has its instructions.
-            unsafe { by_rows[tile_rows.len() - 1](&arguments) };
+            unsafe { level.tile(tile_rows.len())(&arguments) };
             if !is_whole {
                 for (row, values) in (row..).zip(buffer.chunks_exact(width)).take(tile_rows.len()) {
                     let start = row * self.out_features + first;

@@ -1,6 +1,8 @@
 //! The table of CPU kernels: dispatch, tests and benches read it.
 
-use super::conv2d::{DepthwiseFn, DepthwiseRow};
+use super::conv2d::{
+    DepthwiseFn, DepthwiseRow, F23, F43, InputTransform, Middle, Outer, OutputTransform, WinogradKernels,
+};
 use super::elementwise::{ElementwiseFn, Run};
 use super::gemm::{PrefetchLevel, Tile, TileFn, TileKernels};
 use super::isa::Isa;
@@ -22,6 +24,7 @@ pub struct KernelSet {
     variants: &'static [Variant],
     pub(crate) tiles: TileKernels,
     pub(crate) depthwise: DepthwiseFn,
+    pub(crate) winograd: WinogradKernels,
     pub(crate) max_pool: PoolFn,
     pub(crate) average_pool: PoolFn,
     pub(crate) sum_block: SumBlockFn,
@@ -81,17 +84,17 @@ static KERNEL_SETS: &[&KernelSet] = &[
     &PORTABLE,
 ];
 
-/// Tiles of 1, 2, ... pixels.
-macro_rules! by_rows {
-    ($entry:ty, $vectors:literal, $lines:literal, [$($rows:literal)*]) => {
-        &[$(<$entry>::enter::<Tile<$rows, $vectors, $lines>> as TileFn),*]
-    };
-}
-
-/// Wide tiles by rising prefetch.
-macro_rules! levels {
-    ($entry:ty, $vectors:literal, [$($lines:literal)*], $rows:tt) => {
-        &[$(PrefetchLevel { lines: $lines, by_rows: by_rows!($entry, $vectors, $lines, $rows) }),*]
+/// Tiles of the heights listed, which rise by one.
+macro_rules! level {
+    ($entry:ty, $vectors:literal vectors, $lines:literal lines, $lowest:literal $($rows:literal)*) => {
+        PrefetchLevel {
+            lines: $lines,
+            lowest: $lowest,
+            by_rows: &[
+                <$entry>::enter::<Tile<$lowest, $vectors, $lines>> as TileFn,
+                $(<$entry>::enter::<Tile<$rows, $vectors, $lines>> as TileFn),*
+            ],
+        }
     };
 }
 
@@ -115,6 +118,19 @@ const fn kernel_set<E: Entry>(
         variants,
         tiles,
         depthwise: E::enter::<DepthwiseRow>,
+        winograd: WinogradKernels {
+            f2: (E::enter::<InputTransform<F23, F23, 4, 4>>, E::enter::<OutputTransform<4, 2>>),
+            f4: (E::enter::<InputTransform<F43, F43, 6, 6>>, E::enter::<OutputTransform<6, 4>>),
+            f4_stride_2: (
+                [
+                    E::enter::<InputTransform<Outer, Outer, 5, 5>>,
+                    E::enter::<InputTransform<Outer, Middle, 5, 4>>,
+                    E::enter::<InputTransform<Middle, Outer, 4, 5>>,
+                    E::enter::<InputTransform<Middle, Middle, 4, 4>>,
+                ],
+                E::enter::<OutputTransform<5, 4>>,
+            ),
+        },
         max_pool: E::enter::<MaxPool>,
         average_pool: E::enter::<AveragePool>,
         sum_block: E::enter::<SumBlock>,
@@ -129,14 +145,17 @@ static PORTABLE: KernelSet = kernel_set::<Portable>(
     variants!(Isa::Portable, 8, [
         "f32_gemm_4x8_portable" 4 x 8,
         "f32_conv2d_depthwise_8x8_portable" 8 x 8,
+        "f32_conv2d_winograd_f2_4x8_portable" 4 x 8,
+        "f32_conv2d_winograd_f4_16x8_portable" 16 x 8,
+        "f32_conv2d_winograd_f4s2_16x8_portable" 16 x 8,
         "f32_pool2d_1x8_portable" 1 x 8,
         "f32_elementwise_1x8_portable" 1 x 8,
         "f32_softmax_1x8_portable" 1 x 8,
     ]),
     TileKernels {
         vectors: 1,
-        wide: levels!(Portable, 1, [0], [1 2 3 4]),
-        narrow: by_rows!(Portable, 1, 0, [1 2 3 4]),
+        wide: &[level!(Portable, 1 vectors, 0 lines, 1 2 3 4)],
+        narrow: level!(Portable, 1 vectors, 0 lines, 1 2 3 4),
     },
 );
 
@@ -147,14 +166,20 @@ static AVX2: KernelSet = kernel_set::<super::simd::Avx2Fma>(
     variants!(Isa::Avx2Fma, 8, [
         "f32_gemm_6x16_avx2" 6 x 16,
         "f32_conv2d_depthwise_8x8_avx2" 8 x 8,
+        "f32_conv2d_winograd_f2_4x8_avx2" 4 x 8,
+        "f32_conv2d_winograd_f4_16x8_avx2" 16 x 8,
+        "f32_conv2d_winograd_f4s2_16x8_avx2" 16 x 8,
         "f32_pool2d_1x8_avx2" 1 x 8,
         "f32_elementwise_1x8_avx2" 1 x 8,
         "f32_softmax_1x8_avx2" 1 x 8,
     ]),
     TileKernels {
         vectors: 2,
-        wide: levels!(super::simd::Avx2Fma, 2, [1 2 4 8], [1 2 3 4 5 6]),
-        narrow: by_rows!(super::simd::Avx2Fma, 1, 0, [1 2 3 4 5 6]),
+        wide: &[
+            level!(super::simd::Avx2Fma, 2 vectors, 2 lines, 4 5 6),
+            level!(super::simd::Avx2Fma, 2 vectors, 8 lines, 1 2 3 4 5 6),
+        ],
+        narrow: level!(super::simd::Avx2Fma, 1 vectors, 0 lines, 1 2 3 4 5 6),
     },
 );
 
@@ -165,14 +190,20 @@ static AVX512: KernelSet = kernel_set::<super::simd::Avx512>(
     variants!(Isa::Avx512, 16, [
         "f32_gemm_14x32_avx512" 14 x 32,
         "f32_conv2d_depthwise_8x16_avx512" 8 x 16,
+        "f32_conv2d_winograd_f2_4x16_avx512" 4 x 16,
+        "f32_conv2d_winograd_f4_16x16_avx512" 16 x 16,
+        "f32_conv2d_winograd_f4s2_16x16_avx512" 16 x 16,
         "f32_pool2d_1x16_avx512" 1 x 16,
         "f32_elementwise_1x16_avx512" 1 x 16,
         "f32_softmax_1x16_avx512" 1 x 16,
     ]),
     TileKernels {
         vectors: 2,
-        wide: levels!(super::simd::Avx512, 2, [4 8 16 32], [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
-        narrow: by_rows!(super::simd::Avx512, 1, 0, [1 2 3 4 5 6 7 8 9 10 11 12 13 14]),
+        wide: &[
+            level!(super::simd::Avx512, 2 vectors, 8 lines, 9 10 11 12 13 14),
+            level!(super::simd::Avx512, 2 vectors, 32 lines, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+        ],
+        narrow: level!(super::simd::Avx512, 1 vectors, 0 lines, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
     },
 );
 
@@ -183,13 +214,16 @@ static NEON: KernelSet = kernel_set::<super::simd::Neon>(
     variants!(Isa::Neon, 8, [
         "f32_gemm_6x16_neon" 6 x 16,
         "f32_conv2d_depthwise_8x8_neon" 8 x 8,
+        "f32_conv2d_winograd_f2_4x8_neon" 4 x 8,
+        "f32_conv2d_winograd_f4_16x8_neon" 16 x 8,
+        "f32_conv2d_winograd_f4s2_16x8_neon" 16 x 8,
         "f32_pool2d_1x8_neon" 1 x 8,
         "f32_elementwise_1x8_neon" 1 x 8,
         "f32_softmax_1x8_neon" 1 x 8,
     ]),
     TileKernels {
         vectors: 2,
-        wide: levels!(super::simd::Neon, 2, [0], [1 2 3 4 5 6]),
-        narrow: by_rows!(super::simd::Neon, 1, 0, [1 2 3 4 5 6]),
+        wide: &[level!(super::simd::Neon, 2 vectors, 0 lines, 1 2 3 4 5 6)],
+        narrow: level!(super::simd::Neon, 1 vectors, 0 lines, 1 2 3 4 5 6),
     },
 );

@@ -1,6 +1,8 @@
 //! What the tests of all families share: random values, threads, comparisons.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub(crate) mod conv;
+
 use libvision_kernels::cpu::layout::{self, BlockedShape};
 use libvision_kernels::epilogue::Activation;
 use libvision_kernels::parallel::{Parallel, Serial, Task};

@@ -58,7 +58,7 @@ impl Gemm {
     unsafe fn panel(&self, panel: &Panel, unit: &Unit, pixels: &Range<usize>, operands: Operands) {
         let (set, lanes) = (self.set, self.set.lanes);
         let tiles = pixels.len().div_ceil(set.tiles.rows());
-        let (lines, by_rows) = set.tiles.choose(panel.vectors, lanes, tiles);
+        let level = set.tiles.choose(panel.vectors, lanes, tiles);
         let weights = self.packing.weights[unit.weights..].as_ptr();
         // Prefetching may run past the end; it never faults.
         let next = weights.wrapping_add(unit.floats);
@@ -111,9 +111,9 @@ impl Gemm {
             }
             // SAFETY: the tables hold `rows` pixels and describe the operands; a kernel set exists only
             // where the CPU has its instructions.
-            unsafe { by_rows[rows - 1](&arguments) };
+            unsafe { level.tile(rows)(&arguments) };
             place.advance(rows, per_image);
-            arguments.prefetch = arguments.prefetch.wrapping_add(segments.len() * lines * 16);
+            arguments.prefetch = arguments.prefetch.wrapping_add(segments.len() * level.lines * 16);
             if arguments.prefetch >= next.wrapping_add(unit.floats) {
                 arguments.prefetch = weights; // All is on its way: touch what is near anyway.
             }

@@ -198,39 +198,73 @@ unsafe fn bend<V: Vector, const MR: usize, const NV: usize>(t: &TileArguments, c
     }
 }
 
-/// Tiles of one shape which prefetch the same number of cache lines per segment.
+/// Tiles of one width which prefetch the same number of cache lines per segment.
+#[derive(Clone, Copy)]
 pub(crate) struct PrefetchLevel {
     pub(crate) lines: usize,
-    /// By pixels: `by_rows[MR - 1]`.
+    /// Pixels of the lowest tile.
+    pub(crate) lowest: usize,
+    /// By pixels: `by_rows[MR - lowest]`.
     pub(crate) by_rows: &'static [TileFn],
+}
+
+impl PrefetchLevel {
+    /// The tile of `rows` pixels.
+    pub(crate) fn tile(&self, rows: usize) -> TileFn {
+        self.by_rows[rows - self.lowest]
+    }
 }
 
 /// The tiles of an instruction set.
 pub(crate) struct TileKernels {
     /// Vectors of a wide tile.
     pub(crate) vectors: usize,
-    /// Wide tiles, by rising prefetch.
+    /// Wide tiles, by rising prefetch. A low level serves many tiles of nearly equal height, so that only
+    /// high ones are needed.
     pub(crate) wide: &'static [PrefetchLevel],
     /// Tiles of one vector, for the channel blocks that do not fill a wide one.
-    pub(crate) narrow: &'static [TileFn],
+    pub(crate) narrow: PrefetchLevel,
 }
 
 impl TileKernels {
     /// Pixels of the tallest tile.
     pub(crate) fn rows(&self) -> usize {
-        self.narrow.len()
+        self.narrow.by_rows.len()
     }
 
     /// The tiles for panels of `vectors` vectors which fetch most of the next panel's weights during
     /// `tiles` passes over one. Three quarters of it: more makes no difference or evicts what is in use.
-    pub(crate) fn choose(&self, vectors: usize, lanes: usize, tiles: usize) -> (usize, &'static [TileFn]) {
+    ///
+    /// They serve `tiles` tiles of nearly equal height, as few as the pixels allow.
+    pub(crate) fn choose(&self, vectors: usize, lanes: usize, tiles: usize) -> PrefetchLevel {
         if vectors != self.vectors {
-            return (0, self.narrow);
+            return self.narrow;
         }
         let lines_per_segment = vectors * lanes * lanes / 16;
         let needed = (lines_per_segment * 3).div_ceil(tiles.max(1) * 4);
         let level = self.wide.iter().find(|level| level.lines >= needed);
-        let level = level.unwrap_or(&self.wide[self.wide.len() - 1]);
-        (level.lines, level.by_rows)
+        *level.unwrap_or(&self.wide[self.wide.len() - 1])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cpu::variants::usable_sets;
+    use crate::parallel::part;
+
+    #[test]
+    fn every_number_of_pixels_finds_its_tiles() {
+        for set in usable_sets() {
+            for pixels in 1..1000usize {
+                let tiles = pixels.div_ceil(set.tiles.rows());
+                for vectors in [1, set.tiles.vectors] {
+                    let level = set.tiles.choose(vectors, set.lanes, tiles);
+                    for tile in 0..tiles {
+                        let rows = part(pixels, tiles, tile).len();
+                        assert!(level.by_rows.get(rows - level.lowest).is_some(), "{pixels} {}", set.isa);
+                    }
+                }
+            }
+        }
     }
 }

@@ -1,0 +1,119 @@
+//! Winograd convolution: each usable kernel set against the reference, and its results' independence of
+//! batch and threads.
+
+mod support;
+
+use libvision_kernels::cpu::conv2d::{Conv2d, ConvOptions};
+use libvision_kernels::cpu::variants::usable_sets;
+use libvision_kernels::epilogue::Activation;
+use libvision_kernels::geometry::{Padding, Window};
+use proptest::prelude::*;
+use support::ACTIVATIONS;
+use support::conv::{Case, Lanes, Layer, check_bits, compare_with_reference};
+
+/// Largest error of a layer, relative to its largest value. F(4x4) errs most.
+const TOLERANCE: f64 = 4e-5;
+
+fn case(inputs: usize, outputs: usize, stride: usize, size: [usize; 2]) -> Case {
+    Case { precise: false, ..Case::new(inputs, outputs, Window::square(3, stride, 1), size) }
+}
+
+#[test]
+fn awkward_channels() {
+    for inputs in [1, 3, 8, 17, 33, 64] {
+        for outputs in [3, 8, 16, 17, 33, 64] {
+            for stride in [1, 2] {
+                let case = case(inputs, outputs, stride, [13, 14]);
+                // Direct where that is cheaper.
+                compare_with_reference(case, Lanes::Vector, "", TOLERANCE);
+            }
+        }
+    }
+}
+
+#[test]
+fn awkward_sizes() {
+    let uneven = Padding { top: 2, left: 0, bottom: 0, right: 1 };
+    for size in [[12, 12], [13, 15], [14, 31], [28, 28], [30, 9]] {
+        for padding in [Padding::uniform(1), Padding::default(), uneven] {
+            let case = case(19, 35, 1, size);
+            let case = Case { window: Window { padding, ..case.window }, ..case };
+            compare_with_reference(case, Lanes::Vector, "winograd", TOLERANCE);
+        }
+    }
+    for size in [[7, 7], [6, 8], [8, 7]] {
+        compare_with_reference(case(40, 40, 1, size), Lanes::Vector, "winograd f2x2", TOLERANCE);
+    }
+    for size in [[56, 56], [55, 57], [54, 60]] {
+        for padding in [Padding::uniform(1), Padding::default(), uneven] {
+            let case = case(33, 40, 2, size);
+            let case = Case { window: Window { padding, ..case.window }, ..case };
+            compare_with_reference(case, Lanes::Vector, "winograd f4x4 stride 2", TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn every_epilogue() {
+    for activation in ACTIVATIONS {
+        for (bias, residual) in [(false, false), (false, true), (true, false), (true, true)] {
+            let plain = case(17, 35, 1, [14, 15]).epilogue(bias, residual, activation);
+            compare_with_reference(plain, Lanes::Vector, "winograd f4x4", TOLERANCE);
+        }
+    }
+}
+
+#[test]
+fn bits_do_not_depend_on_batch_place_or_threads() {
+    for case in [
+        case(19, 70, 1, [30, 29]).epilogue(true, true, Activation::Relu),
+        case(40, 100, 1, [7, 7]).epilogue(true, true, Activation::Silu),
+        case(24, 130, 1, [14, 14]),
+        case(33, 40, 2, [56, 56]).epilogue(true, true, Activation::Relu),
+    ] {
+        check_bits(case, Lanes::Vector);
+    }
+}
+
+#[test]
+fn the_precise_option_keeps_direct_convolution() {
+    for set in usable_sets() {
+        let fast = Layer::new(case(32, 32, 1, [28, 28]), 1);
+        let precise = Layer::new(Case { precise: true, ..fast.case }, 1);
+        assert_eq!(precise.prepare(set, Lanes::Vector).0.algorithm(), "direct");
+        assert_eq!(fast.prepare(set, Lanes::Vector).0.algorithm(), "winograd f4x4");
+        // An interleaved input is not what the transforms read.
+        let stem = Layer::new(case(3, 32, 1, [28, 28]), 1);
+        assert_eq!(stem.prepare(set, Lanes::Interleaved(3)).0.algorithm(), "direct");
+    }
+}
+
+#[test]
+fn the_border_of_direct_convolution_is_too_small() {
+    let set = usable_sets().last().expect("portable");
+    let layer = Layer::new(case(32, 32, 1, [14, 14]), 1);
+    let mut spec = layer.spec(set, Lanes::Vector);
+    spec.input =
+        spec.input.with_border(Conv2d::input_border(set, &layer.geometry, ConvOptions { precise: true }));
+    let error = Conv2d::new(set, spec, &layer.weights, layer.bias.as_deref()).err().expect("an error");
+    assert!(error.to_string().contains("border"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_geometry(
+        (inputs, outputs) in (1usize..50, 1usize..50),
+        size in (3usize..34, 3usize..34),
+        stride in 1usize..3,
+        padding in (0usize..3, 0usize..3, 0usize..3, 0usize..3),
+        (residual, activation) in (any::<bool>(), 0usize..7),
+    ) {
+        let padding = Padding { top: padding.0, left: padding.1, bottom: padding.2, right: padding.3 };
+        let case = case(inputs, outputs, stride, size.into());
+        let case = Case { window: Window { padding, ..case.window }, ..case };
+        let case = case.epilogue(true, residual, ACTIVATIONS[activation]);
+        compare_with_reference(case, Lanes::Vector, "", TOLERANCE);
+    }
+}
