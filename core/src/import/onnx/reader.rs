@@ -338,7 +338,8 @@ pub(super) fn constant_operand(
     }
     if tensors::is_integer(tensor.data_type()) {
         let (sizes, items) = tensors::integers(tensor, files)?;
-        return Ok(Operand::Integers(Symbolic::from_constant(&sizes, items)?));
+        let numbers = Symbolic::from_constant(&sizes, items);
+        return numbers.map(Operand::Integers).map_err(|error| error.context(format!("constant {name:?}")));
     }
     let found = tensors::type_name(tensor.data_type());
     Err(unsupported(format!("constant {name:?}: elements of type {found} are not supported")))

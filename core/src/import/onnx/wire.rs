@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use std::mem::size_of;
 
 /// What structure may take beyond the file's own size.
-const ALLOWANCE: usize = 4 << 20;
+const ALLOWANCE: usize = 6 << 20;
 
 /// What the importer keeps for each node, beside the message itself.
 const PER_NODE: usize = 512;
@@ -82,7 +82,7 @@ impl Message {
 }
 
 /// Fails with `MODEL_TOO_LARGE` if decoding `file` as a `ModelProto` would allocate more than the file's
-/// size plus 4 MiB, and with `MODEL_CORRUPT` if it is not in the wire format.
+/// size plus 6 MiB, and with `MODEL_CORRUPT` if it is not in the wire format.
 pub(super) fn check_cost(file: &[u8]) -> Result<()> {
     let limit = file.len().saturating_add(ALLOWANCE);
     let cost = cost(Message::Model, file)?;

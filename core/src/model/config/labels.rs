@@ -12,14 +12,13 @@ const LABEL_FILES: [&str; 3] = ["labels.txt", "classes.txt", "imagenet_classes.t
 pub(super) fn read(folder: &Path, config: &mut ModelConfig) -> Result<()> {
     for file in LABEL_FILES {
         if let Some(text) = read_text(folder, file)? {
-            let labels = lines(&text);
+            let labels: Vec<String> = lines(&text).take(MAX_LABELS + 1).map(String::from).collect();
             if labels.len() > MAX_LABELS {
                 return Err(Error::new(
                     ErrorKind::ConfigInvalid,
-                    format!("{file}: {} labels are over the limit of {MAX_LABELS}", labels.len()),
+                    format!("{file}: more labels than the limit of {MAX_LABELS}"),
                 ));
             }
-            let labels = labels.into_iter().map(String::from).collect();
             config.labels = Some((labels, file.into()));
             config.notes.push(format!("labels from {file}"));
             return Ok(());
@@ -29,13 +28,8 @@ pub(super) fn read(folder: &Path, config: &mut ModelConfig) -> Result<()> {
 }
 
 /// One label a line; empty lines at the end do not count.
-fn lines(text: &str) -> Vec<&str> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut labels: Vec<&str> = text.lines().map(str::trim).collect();
-    while labels.last().is_some_and(|label| label.is_empty()) {
-        labels.pop();
-    }
-    labels
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.strip_prefix('\u{feff}').unwrap_or(text).trim_end().lines().map(str::trim)
 }
 
 /// Labels in order of their class from a map of class to label; the error says which class is at fault.
@@ -64,9 +58,10 @@ mod tests {
 
     #[test]
     fn lines_of_any_kind() {
-        assert_eq!(lines("\u{feff}cat\r\ndog \r\n\r\n\n"), ["cat", "dog"]);
-        assert_eq!(lines("cat\n\ndog"), ["cat", "", "dog"]);
-        assert!(lines("").is_empty());
+        let all = |text: &str| lines(text).map(String::from).collect::<Vec<_>>();
+        assert_eq!(all("\u{feff}cat\r\ndog \r\n\r\n\n"), ["cat", "dog"]);
+        assert_eq!(all("cat\n\ndog"), ["cat", "", "dog"]);
+        assert!(all("").is_empty());
     }
 
     #[test]
