@@ -78,8 +78,7 @@ impl ScaleShift {
         let mut parts = Self { scale: Vec::new(), shift: Vec::new() };
         for channel in 0..gamma.len() {
             let spread = f64::from(variance[channel]) + epsilon;
-            // Also false for NaN.
-            if !(spread > 0.0) {
+            if spread.is_nan() || spread <= 0.0 {
                 return Err(Error::new(
                     ErrorKind::ModelInvalid,
                     format!(

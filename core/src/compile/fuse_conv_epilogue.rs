@@ -19,7 +19,8 @@ impl Pass for FuseConvEpilogue {
         for index in graph.nodes() {
             match graph.node(index).op {
                 Op::Add { activation: Activation::Identity } => {
-                    if !self.fuse_bias(graph, index, diagnostics)? {
+                    let is_bias = self.fuse_bias(graph, index, diagnostics)?;
+                    if !is_bias {
                         self.fuse_residual(graph, index, diagnostics);
                     }
                 }
