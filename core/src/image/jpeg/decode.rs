@@ -125,8 +125,7 @@ fn check_sampling(frame: &Frame) -> Result<()> {
 /// Most bytes that the decoder allocates: pixels, coefficients of all components where scans do not
 /// hold them all, rows of blocks, and a copy of the file without its metadata.
 fn decode_bytes(segments: &Segments, frame: &Frame, encoded: usize) -> usize {
-    let largest = |factor: fn(&Component) -> usize| frame.components.iter().map(factor).max().unwrap_or(1);
-    let (h_max, v_max) = (largest(|c| c.horizontal), largest(|c| c.vertical));
+    let [h_max, v_max] = frame.largest_factors();
     let mcus = [frame.width.div_ceil(8 * h_max), frame.height.div_ceil(8 * v_max)];
     let channels = if frame.components.len() == 4 { 4 } else { 3 };
     let mut bytes = frame.width * frame.height * channels + encoded;

@@ -123,15 +123,20 @@ pub(super) fn walk(bytes: &[u8], until: Until) -> Result<Segments> {
                     .unsupported("a height that is given only after the first scan"));
             }
             marker::SOS => {
-                let components = scan_header(data, start, &found)?;
+                let scan = scan_header(data, start, &found)?;
                 if found.scans == 0 {
-                    found.first_scan_components = components;
+                    found.first_scan_components = scan.components;
                 }
                 found.scans += 1;
                 match until {
                     Until::FirstScan => return Ok(found),
                     Until::End { max_scans } if found.scans > max_scans => return Ok(found),
-                    Until::End { .. } => position = skip_entropy_coded(bytes, position)?,
+                    Until::End { .. } => position = skip_entropy_coded(bytes, end)?,
+                }
+                if (position - end) * 8 < scan.fewest_bits {
+                    let needed = scan.fewest_bits.div_ceil(8);
+                    let what = format!("{} bytes, the scan takes at least {needed}", position - end);
+                    return Err(place("entropy-coded data", end).corrupt(what));
                 }
             }
             0xe0..=0xef | marker::COM => application_data(&segment, &mut found),
@@ -258,24 +263,54 @@ fn frame_header(data: &[u8], start: usize, progressive: bool) -> Result<Frame> {
     Ok(Frame { offset: start, progressive, width, height, components })
 }
 
-/// Checks a scan header and gives its number of components.
-fn scan_header(data: &[u8], start: usize, found: &Segments) -> Result<usize> {
+/// What a scan header says.
+struct Scan {
+    components: usize,
+    /// Bits that the shortest codes would take.
+    fewest_bits: usize,
+}
+
+fn scan_header(data: &[u8], start: usize, found: &Segments) -> Result<Scan> {
     let place = place("scan header", start);
     let Some(frame) = &found.frame else {
         return Err(place.corrupt("it comes before the frame header"));
     };
     let count = data.first().map_or(0, |&count| usize::from(count));
     if !(1..=frame.components.len()).contains(&count) || data.len() != 4 + 2 * count {
-        let what =
-            format!("{count} components in {} bytes, the frame has {}", data.len(), frame.components.len());
+        let what = format!("{count} components in {} bytes, the frame has {}", data.len(), frame.components.len());
         return Err(place.corrupt(what));
     }
+    let bits_per_block = match (frame.progressive, data[1 + 2 * count]) {
+        // One for the first coefficient, one for the end of the block.
+        (false, _) => 2,
+        (true, 0) => 1,
+        // Runs of blocks may take none.
+        (true, _) => 0,
+    };
+    let mut fewest_bits = 0;
     for selector in data[1..1 + 2 * count].chunks_exact(2) {
-        if frame.components.iter().all(|component| component.id != selector[0]) {
+        let Some(component) = frame.components.iter().find(|component| component.id == selector[0]) else {
             return Err(place.corrupt(format_args!("component {} is not in the frame", selector[0])));
-        }
+        };
+        fewest_bits += frame.blocks(component) * bits_per_block;
     }
-    Ok(count)
+    Ok(Scan { components: count, fewest_bits })
+}
+
+impl Frame {
+    /// Horizontal and vertical sampling factor that stand for full resolution.
+    pub(super) fn largest_factors(&self) -> [usize; 2] {
+        let largest = |factor: fn(&Component) -> usize| self.components.iter().map(factor).max().unwrap_or(1);
+        [largest(|component| component.horizontal), largest(|component| component.vertical)]
+    }
+
+    /// Blocks of 8 x 8 samples that hold a component's part of the picture.
+    fn blocks(&self, component: &Component) -> usize {
+        let [h_max, v_max] = self.largest_factors();
+        let columns = (self.width * component.horizontal).div_ceil(8 * h_max);
+        let rows = (self.height * component.vertical).div_ceil(8 * v_max);
+        columns * rows
+    }
 }
 
 /// Position of the first marker after entropy-coded data, restart markers being part of the data.

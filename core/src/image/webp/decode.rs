@@ -5,6 +5,8 @@ use super::super::format::{ImageFormat, ImageHeader};
 use super::super::limits::DecodeLimits;
 use super::super::pixels::Pixels;
 use super::container::{Bitstream, Coding, open};
+use super::lossless;
+use super::lossy_header::check_partitions;
 use crate::error::{Error, Result};
 use image_webp::{DecodingError, WebPDecoder};
 use std::io::{Cursor, ErrorKind};
@@ -15,10 +17,9 @@ pub(in super::super) fn read_header(bytes: &[u8], limits: &DecodeLimits) -> Resu
     let [width, height] = container.canvas;
     limits.check_size(width, height)?;
     let stream = container.bitstream;
-    let pixels = stream.width * stream.height;
     let decoding = match stream.coding {
-        Coding::Lossy => pixels * 6 + stream.data.len(),
-        Coding::Lossless => pixels * 11 + stream.data.len(),
+        Coding::Lossy => lossy_bytes(&stream),
+        Coding::Lossless => lossless::decode_bytes(&stream),
     };
     let canvas = if [stream.width, stream.height] == container.canvas { 0 } else { width * height * 3 };
     Ok(ImageHeader {
@@ -34,7 +35,10 @@ pub(in super::super) fn read_header(bytes: &[u8], limits: &DecodeLimits) -> Resu
 pub(in super::super) fn decode(bytes: &[u8], _limits: &DecodeLimits) -> Result<Pixels> {
     let container = open(bytes)?;
     let stream = container.bitstream;
-    let picture = decode_bitstream(&stream)?;
+    let picture = match stream.coding {
+        Coding::Lossy => decode_lossy(&stream),
+        Coding::Lossless => lossless::decode(&stream),
+    }?;
     let [width, height] = container.canvas;
     if [stream.width, stream.height] == container.canvas {
         return Ok(Pixels { width, height, data: picture });
@@ -48,38 +52,33 @@ pub(in super::super) fn decode(bytes: &[u8], _limits: &DecodeLimits) -> Result<P
     Ok(Pixels { width, height, data })
 }
 
-fn decode_bitstream(stream: &Bitstream<'_>) -> Result<Vec<u8>> {
+/// Most bytes that the decoder allocates: pixels, planes and state of macroblocks (16 x 16 pixels), and
+/// copies of the data, which it makes while its buffers grow.
+fn lossy_bytes(stream: &Bitstream<'_>) -> usize {
+    const PLANES: usize = 16 * 16 * 3 / 2;
+    const STATE: usize = 3 * 32;
+    let macroblocks = stream.width.div_ceil(16) * stream.height.div_ceil(16);
+    stream.width * stream.height * 3 + macroblocks * (PLANES + STATE) + 5 * stream.data.len()
+}
+
+fn decode_lossy(stream: &Bitstream<'_>) -> Result<Vec<u8>> {
+    check_partitions(stream)?;
     let failed = |error| failed(error, stream);
-    let mut decoder = WebPDecoder::new(Cursor::new(simple_file(stream))).map_err(failed)?;
-    let channels = if decoder.has_alpha() { 4 } else { 3 };
-    let mut data = vec![0; stream.width * stream.height * channels];
+    let mut decoder = WebPDecoder::new(Cursor::new(simple_file(stream.data))).map_err(failed)?;
+    let mut data = vec![0; stream.width * stream.height * 3];
     decoder.read_image(&mut data).map_err(failed)?;
-    if channels == 4 {
-        for index in 0..data.len() / 4 {
-            data.copy_within(index * 4..index * 4 + 3, index * 3);
-        }
-        data.truncate(data.len() / 4 * 3);
-    }
     Ok(data)
 }
 
-/// A file in the simple layout that holds this bitstream and nothing else.
-fn simple_file(stream: &Bitstream<'_>) -> Vec<u8> {
-    let kind = match stream.coding {
-        Coding::Lossy => b"VP8 ",
-        Coding::Lossless => b"VP8L",
-    };
-    let length = stream.data.len() as u32;
-    let mut file = Vec::with_capacity(stream.data.len() + 21);
-    file.extend_from_slice(b"RIFF");
-    file.extend_from_slice(&(length.next_multiple_of(2) + 12).to_le_bytes());
-    file.extend_from_slice(b"WEBP");
-    file.extend_from_slice(kind);
-    file.extend_from_slice(&length.to_le_bytes());
-    file.extend_from_slice(stream.data);
-    if length % 2 == 1 {
-        file.push(0);
+/// A file in the simple layout that holds this lossy bitstream and nothing else.
+fn simple_file(bitstream: &[u8]) -> Vec<u8> {
+    let length = bitstream.len() as u32;
+    let padded = length.next_multiple_of(2);
+    let mut file = Vec::with_capacity(bitstream.len() + 21);
+    for part in [&b"RIFF"[..], &(padded + 12).to_le_bytes(), b"WEBPVP8 ", &length.to_le_bytes(), bitstream] {
+        file.extend_from_slice(part);
     }
+    file.resize(20 + padded as usize, 0);
     file
 }
 

@@ -3,5 +3,7 @@
 
 mod container;
 mod decode;
+mod lossless;
+mod lossy_header;
 
 pub(super) use decode::{decode, read_header};
