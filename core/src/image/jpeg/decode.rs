@@ -104,7 +104,7 @@ fn canonical_stream<'a>(bytes: &'a [u8], segments: &Segments) -> Result<Cow<'a, 
 fn check_sampling(frame: &Frame) -> Result<()> {
     let first = frame.components[0];
     for component in &frame.components {
-        let divides = |whole: usize, part: usize| part <= whole && whole % part == 0;
+        let divides = |whole: usize, part: usize| whole.is_multiple_of(part);
         let fits = divides(first.horizontal, component.horizontal)
             && divides(first.vertical, component.vertical)
             && component.horizontal != 3

@@ -277,7 +277,8 @@ fn scan_header(data: &[u8], start: usize, found: &Segments) -> Result<Scan> {
     };
     let count = data.first().map_or(0, |&count| usize::from(count));
     if !(1..=frame.components.len()).contains(&count) || data.len() != 4 + 2 * count {
-        let what = format!("{count} components in {} bytes, the frame has {}", data.len(), frame.components.len());
+        let what =
+            format!("{count} components in {} bytes, the frame has {}", data.len(), frame.components.len());
         return Err(place.corrupt(what));
     }
     let bits_per_block = match (frame.progressive, data[1 + 2 * count]) {

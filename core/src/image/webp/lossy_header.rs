@@ -25,7 +25,8 @@ pub(super) fn check_partitions(stream: &Bitstream<'_>) -> Result<()> {
         let size = data.get(end_of_first + 3 * partition..).and_then(u24).unwrap_or(0);
         position += size;
         if position > data.len() {
-            let what = format!("part {} ends at {position}, the data has {} bytes", partition + 2, data.len());
+            let what =
+                format!("part {} ends at {position}, the data has {} bytes", partition + 2, data.len());
             return Err(place(end_of_first).corrupt(what));
         }
     }

@@ -87,10 +87,12 @@ fn read_groups(
     let used = number_of.iter().filter(|&&number| number == 0).count();
     memory.take(used * size_of::<CodeGroup>(), reader)?;
     let mut codes = Vec::with_capacity(used);
-    let alphabets = [LITERALS + LENGTH_PREFIXES + cache_size, LITERALS, LITERALS, LITERALS, DISTANCE_PREFIXES];
+    let alphabets =
+        [LITERALS + LENGTH_PREFIXES + cache_size, LITERALS, LITERALS, LITERALS, DISTANCE_PREFIXES];
     let mut lengths = Vec::new();
     for number in &mut number_of {
-        let mut read = |alphabet, memory: &mut CodeMemory| PrefixCode::read(reader, alphabet, &mut lengths, memory);
+        let mut read =
+            |alphabet, memory: &mut CodeMemory| PrefixCode::read(reader, alphabet, &mut lengths, memory);
         if *number == u16::MAX {
             for alphabet in alphabets {
                 // Its memory is given back at once.

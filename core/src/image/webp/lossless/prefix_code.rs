@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// Length of the longest code.
 const MAX_LENGTH: usize = 15;
 /// Codes up to this length are read from a table.
-const TABLE_BITS: u32 = 8;
+const TABLE_BITS: usize = 8;
 /// Order in which the lengths of the codes for lengths are stored.
 const LENGTH_ORDER: [usize; 19] = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
 
@@ -104,43 +104,25 @@ impl PrefixCode {
         if space != 1 << MAX_LENGTH {
             return Err(reader.place().corrupt("a prefix code that is not complete"));
         }
-        let longest = (1..=MAX_LENGTH).rev().find(|&length| counts[length] > 0).unwrap_or(1);
-        let table_bits = longest.min(TABLE_BITS as usize);
+        let longest = counts.iter().rposition(|&count| count > 0).unwrap_or(1);
+        let table_bits = longest.min(TABLE_BITS);
         let long_symbols: usize = counts[table_bits + 1..].iter().sum();
         let long_bytes = if long_symbols > 0 { size_of::<LongCodes>() + long_symbols * 2 } else { 0 };
         memory.take((2 << table_bits) + long_bytes, reader)?;
+        let mut next_codes = first_codes(&counts);
         let mut table = vec![0; 1 << table_bits].into_boxed_slice();
-        let mut long = (long_symbols > 0).then(|| {
-            let symbols = vec![0; long_symbols].into_boxed_slice();
-            Box::new(LongCodes { ends: [0; MAX_LENGTH + 1], starts: [0; MAX_LENGTH + 1], symbols })
-        });
-        let mut code = 0;
-        let mut filled = 0;
-        for length in 1..=longest {
-            code <<= 1;
-            if let Some(long) = long.as_deref_mut().filter(|_| length > table_bits) {
-                long.starts[length] = filled as i32 - code as i32;
-                long.ends[length] = (code + counts[length]) as u16;
-            }
-            if counts[length] == 0 {
-                continue;
-            }
-            for symbol in (0..lengths.len()).filter(|&symbol| usize::from(lengths[symbol]) == length) {
-                match long.as_deref_mut().filter(|_| length > table_bits) {
-                    Some(long) => {
-                        long.symbols[filled] = symbol as u16;
-                        filled += 1;
-                    }
-                    None => {
-                        // Codes are stored with their highest bit first, numbers with their lowest.
-                        let reversed = (code as u16).reverse_bits() >> (16 - length);
-                        let entry = (symbol as u16) << 4 | length as u16;
-                        table[usize::from(reversed)..].iter_mut().step_by(1 << length).for_each(|e| *e = entry);
-                    }
-                }
-                code += 1;
+        for (symbol, &length) in lengths.iter().enumerate() {
+            let length = usize::from(length);
+            if (1..=table_bits).contains(&length) {
+                // Codes are stored with their highest bit first, numbers with their lowest.
+                let reversed = usize::from(next_codes[length].reverse_bits() >> (16 - length));
+                let entry = (symbol as u16) << 4 | length as u16;
+                table[reversed..].iter_mut().step_by(1 << length).for_each(|place| *place = entry);
+                next_codes[length] += 1;
             }
         }
+        let long =
+            (long_symbols > 0).then(|| Box::new(LongCodes::new(lengths, &counts, table_bits, long_symbols)));
         Ok(Self { table, long })
     }
 
@@ -159,12 +141,41 @@ impl PrefixCode {
     }
 }
 
+/// The first code of each length; 0 for length 0, which means that a symbol has no code.
+fn first_codes(counts: &[usize; MAX_LENGTH + 1]) -> [u16; MAX_LENGTH + 1] {
+    let mut codes = [0; MAX_LENGTH + 1];
+    let mut code = 0;
+    for length in 1..MAX_LENGTH {
+        code = (code + counts[length]) << 1;
+        codes[length + 1] = code as u16;
+    }
+    codes
+}
+
 impl LongCodes {
+    fn new(lengths: &[u8], counts: &[usize; MAX_LENGTH + 1], table_bits: usize, long_symbols: usize) -> Self {
+        let firsts = first_codes(counts);
+        let mut long = Self {
+            ends: [0; MAX_LENGTH + 1],
+            starts: [0; MAX_LENGTH + 1],
+            symbols: vec![0; long_symbols].into_boxed_slice(),
+        };
+        let mut filled = 0;
+        for length in table_bits + 1..=MAX_LENGTH {
+            long.starts[length] = filled as i32 - i32::from(firsts[length]);
+            long.ends[length] = firsts[length] + counts[length] as u16;
+            for (symbol, _) in lengths.iter().enumerate().filter(|&(_, &own)| usize::from(own) == length) {
+                long.symbols[filled] = symbol as u16;
+                filled += 1;
+            }
+        }
+        long
+    }
+
     #[cold]
     fn symbol(&self, reader: &mut BitReader<'_>) -> usize {
         let bits = reader.peek() as u16;
-        let first = TABLE_BITS as usize + 1;
-        for length in first..=MAX_LENGTH {
+        for length in TABLE_BITS + 1..=MAX_LENGTH {
             let code = bits.reverse_bits() >> (16 - length);
             if code < self.ends[length] {
                 reader.consume(length as u32);
@@ -191,7 +202,9 @@ fn read_lengths(reader: &mut BitReader<'_>, lengths: &mut [u8]) -> Result<()> {
         let bits = 2 + 2 * reader.read(3);
         coded = 2 + reader.read(bits) as usize;
         if coded > lengths.len() {
-            return Err(reader.place().corrupt(format_args!("{coded} code lengths for {} symbols", lengths.len())));
+            return Err(reader
+                .place()
+                .corrupt(format_args!("{coded} code lengths for {} symbols", lengths.len())));
         }
     }
     let mut previous = 8;
@@ -210,9 +223,9 @@ fn read_lengths(reader: &mut BitReader<'_>, lengths: &mut [u8]) -> Result<()> {
         if value > 0 {
             previous = value;
         }
-        let run = lengths.get_mut(position..position + count).ok_or_else(|| {
-            reader.place().corrupt("a run of code lengths beyond the last symbol")
-        })?;
+        let run = lengths
+            .get_mut(position..position + count)
+            .ok_or_else(|| reader.place().corrupt("a run of code lengths beyond the last symbol"))?;
         run.fill(value);
         position += count;
     }

@@ -99,7 +99,9 @@ impl Transform {
                     *argb = add(*argb, green << 16 | green);
                 }
             }
-            Kind::ColorIndexing(table) => return undo_color_indexing(pixels, &table, self.width, self.height),
+            Kind::ColorIndexing(table) => {
+                return undo_color_indexing(pixels, &table, self.width, self.height);
+            }
         }
         pixels
     }
@@ -128,16 +130,19 @@ fn undo_color_indexing(mut pixels: Vec<u32>, table: &[u32], width: usize, height
 }
 
 fn undo_color(pixels: &mut [u32], width: usize, factors: &BlockImage) {
-    let scaled = |factor: u32, value: u32| (i32::from(factor as u8 as i8) * i32::from(value as u8 as i8)) >> 5;
+    let scaled =
+        |factor: u32, value: u32| (i32::from(factor as u8 as i8) * i32::from(value as u8 as i8)) >> 5;
     for (y, row) in pixels.chunks_exact_mut(width).enumerate() {
         for (block, &factor) in row.chunks_mut(1 << factors.bits).zip(factors.row(y)) {
             let (green_to_red, green_to_blue, red_to_blue) = (factor, factor >> 8, factor >> 16);
             for argb in block {
                 let green = *argb >> 8;
                 let red = (*argb >> 16).wrapping_add(scaled(green_to_red, green) as u32) & 0xff;
-                let blue = argb
-                    .wrapping_add(scaled(green_to_blue, green) as u32)
-                    .wrapping_add(scaled(red_to_blue, red) as u32);
+                let blue = argb.wrapping_add(scaled(green_to_blue, green) as u32).wrapping_add(scaled(
+                    red_to_blue,
+                    red,
+                )
+                    as u32);
                 *argb = *argb & 0xff00_ff00 | red << 16 | blue & 0xff;
             }
         }
@@ -212,7 +217,11 @@ impl Near {
         let distance = |a: u32, b: u32| -> u32 {
             a.to_le_bytes().iter().zip(b.to_le_bytes()).map(|(&a, b)| u32::from(a.abs_diff(b))).sum()
         };
-        if distance(self.top, self.top_left) < distance(self.left, self.top_left) { self.left } else { self.top }
+        if distance(self.top, self.top_left) < distance(self.left, self.top_left) {
+            self.left
+        } else {
+            self.top
+        }
     }
 }
 
