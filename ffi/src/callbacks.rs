@@ -125,6 +125,7 @@ impl Drop for Promise {
 mod tests {
     use super::*;
     use std::sync::mpsc;
+    use std::time::Duration;
 
     fn cancelled() -> Result<Response> {
         Err(Error::new(ErrorKind::Cancelled, "cancelled"))
@@ -161,6 +162,8 @@ mod tests {
             while !callbacks.shared.state.lock().closed {
                 thread::yield_now();
             }
+            // Gives a thread that ends too early the time to do so; the test passes without it.
+            thread::sleep(Duration::from_millis(50));
             assert!(receiver.try_recv().is_err());
             let refused = callbacks.promise(Box::new(|_| ())).err().unwrap();
             assert_eq!(refused.kind(), ErrorKind::EngineClosed);
