@@ -2,9 +2,11 @@
 //! it is, new fields come at the end, and every length that was ever shipped works.
 
 use crate::boundary::{invalid, null};
+use crate::engine_options::vision_engine_options_t;
 use crate::image::vision_image_t;
-use crate::options::{vision_engine_options_t, vision_load_options_t, vision_request_options_t};
+use crate::load_options::vision_load_options_t;
 use crate::preprocess::vision_preprocess_t;
+use crate::request_options::vision_request_options_t;
 use crate::result::{vision_prediction_t, vision_timing_t};
 use crate::tensor::vision_tensor_t;
 use libvision::Result;
@@ -156,7 +158,7 @@ pub(crate) unsafe fn write<T: Grows>(pointer: *mut T, size: usize, value: T, nam
 ///
 /// # Safety
 ///
-/// As for [`write`].
+/// As for [`write()`].
 pub(crate) unsafe fn init<T: SaysItsSize>(pointer: *mut T, size: usize, value: T, name: &str) -> Result<()> {
     // SAFETY: the caller's promise is the same.
     unsafe { write(pointer, size, value, name)? };

@@ -2,12 +2,11 @@
 
 use crate::boundary::{boundary, c_string, invalid, out};
 use crate::callbacks::Callbacks;
+use crate::engine_options::{engine_options, vision_engine_options_t};
 use crate::handle::{self, Handle, Kind, Table};
 use crate::image::{self, vision_image_t};
 use crate::model::vision_model_t;
-use crate::options::{
-    engine_options, request_options_for, vision_engine_options_t, vision_request_options_t,
-};
+use crate::request_options::{request_options_for, vision_request_options_t};
 use crate::result::{Answer, vision_result_t};
 use crate::status::vision_status_t;
 use crate::tensor::{self, vision_tensor_t};

@@ -2,7 +2,7 @@
 
 use crate::boundary::{self, beyond, boundary, c_string, out};
 use crate::handle::{self, Handle, Kind, Table};
-use crate::options::{load_options, vision_load_options_t};
+use crate::load_options::{load_options, vision_load_options_t};
 use crate::status::vision_status_t;
 use libvision::Model;
 use std::ffi::{CString, c_char};

@@ -5,7 +5,7 @@ use crate::callbacks::Callbacks;
 use crate::engine::{RunningEngine, vision_engine_t};
 use crate::handle::{self, Handle, Kind, Table};
 use crate::image::{self, vision_image_t};
-use crate::options::{request_options, vision_request_options_t};
+use crate::request_options::{request_options, vision_request_options_t};
 use crate::result::{Answer, vision_result_t};
 use crate::status::{fail, vision_status, vision_status_t};
 use crate::tensor::{self, vision_tensor_t};

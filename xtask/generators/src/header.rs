@@ -5,8 +5,20 @@ use anyhow::{Context, Result};
 use cbindgen::{Builder, Config};
 
 /// In the order in which the header shows them.
-const SOURCES: [&str; 10] =
-    ["abi", "status", "options", "preprocess", "image", "tensor", "model", "engine", "request", "result"];
+const SOURCES: [&str; 12] = [
+    "abi",
+    "status",
+    "load_options",
+    "engine_options",
+    "request_options",
+    "preprocess",
+    "image",
+    "tensor",
+    "model",
+    "engine",
+    "request",
+    "result",
+];
 
 const INTRODUCTION: &str = "\
 /* libvision: image recognition to embed. Guide: docs/c-api.md.
