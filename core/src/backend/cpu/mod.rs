@@ -1,6 +1,8 @@
 //! The CPU: packed weights, kernels chosen at run time, one pool of threads.
 
 mod backend;
+#[cfg(test)]
+mod border_tests;
 mod context;
 mod executable;
 mod kernel;
