@@ -93,3 +93,72 @@ fn best_fit(taken: &[Span], wanted: usize) -> usize {
     }
     best.map_or(end, |(_, start)| start)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libvision_kernels::geometry::Padding;
+    use proptest::prelude::*;
+
+    fn demand(sizes: (usize, usize, usize), first: usize, length: usize) -> Demand {
+        let (blocks, side, border) = sizes;
+        let layout = BlockedShape::new(blocks * 8, side, side, 8).with_border(Padding::uniform(border));
+        Demand { layout, floats: layout.len(), lifetime: Lifetime { first, last: first + length } }
+    }
+
+    fn least(demands: &[Demand]) -> usize {
+        let live = |step| {
+            let live = demands.iter().filter(|d| d.lifetime.first <= step && step <= d.lifetime.last);
+            live.map(|demand| granules(demand.floats)).sum()
+        };
+        (0..100).map(live).max().unwrap_or(0)
+    }
+
+    proptest! {
+        #[test]
+        fn tensors_that_live_together_lie_apart(
+            demands in prop::collection::vec(
+                ((1..4usize, 1..6usize, 0..2usize), 0..30usize, 0..12usize)
+                    .prop_map(|(sizes, first, length)| demand(sizes, first, length)),
+                0..40,
+            )
+        ) {
+            let (offsets, arena) = place(&demands).expect("small");
+            let span = |index: usize| Span { start: offsets[index], len: granules(demands[index].floats) };
+            for a in 0..demands.len() {
+                prop_assert!(offsets[a] % GRANULE == 0 && span(a).start + span(a).len <= arena);
+                for b in 0..a {
+                    let live_together = demands[a].lifetime.overlaps(&demands[b].lifetime);
+                    prop_assert!(!live_together || !span(a).overlaps(&span(b)), "{a} and {b}");
+                }
+            }
+            let all: usize = demands.iter().map(|demand| granules(demand.floats)).sum();
+            prop_assert!(least(&demands) <= arena && arena <= all);
+        }
+    }
+
+    #[test]
+    fn a_network_that_narrows_takes_no_more_than_its_widest_step() {
+        let sides = [6, 6, 5, 5, 4, 4, 3, 3, 2, 1].iter().enumerate();
+        let chain: Vec<Demand> = sides.map(|(step, side)| demand((2, *side, 1), step, 1)).collect();
+        let (_, arena) = place(&chain).expect("small");
+        assert_eq!(arena, least(&chain));
+    }
+
+    #[test]
+    fn a_tensor_goes_where_one_of_its_grid_has_been() {
+        // By best fit alone the last one would start at 0, where something else has been.
+        let demands = [demand((4, 5, 0), 0, 3), demand((1, 3, 1), 2, 1), demand((1, 3, 1), 6, 1)];
+        let (offsets, _) = place(&demands).expect("small");
+        assert_eq!(offsets[1], offsets[2]);
+    }
+
+    #[test]
+    fn what_cannot_be_addressed_is_an_error() {
+        for floats in [isize::MAX as usize, isize::MAX as usize / 4] {
+            let demand = Demand { floats, ..demand((1, 1, 0), 0, 0) };
+            let error = place(&[demand, demand]).expect_err("too large");
+            assert_eq!(error.kind(), ErrorKind::OutOfMemory);
+        }
+    }
+}

@@ -1,9 +1,9 @@
 //! A graph as steps over one arena.
 
-use super::borders::written_over;
+use super::borders::{Placed, to_clear};
 use super::layout::LayoutRules;
 use super::lifetimes::{Lifetime, lifetimes};
-use super::place::{Demand, granules, place};
+use super::place::{Demand, Span, granules, place};
 use super::schedule::schedule;
 use super::step::{Step, TensorId};
 use crate::error::{Error, ErrorKind, Result};
@@ -53,12 +53,12 @@ impl Plan {
             demands.push(Demand { layout, floats: floats.ok_or_else(too_large)?, lifetime });
         }
         let (offsets, tensor_floats) = place(&demands)?;
-        let placed: Vec<_> = demands
-            .iter()
-            .zip(&offsets)
-            .map(|(demand, &offset)| (demand.layout, offset, demand.floats))
-            .collect();
-        let dirty = written_over(&placed);
+        let placed = demands.iter().zip(&offsets).map(|(demand, &start)| Placed {
+            layout: demand.layout,
+            span: Span { start, len: granules(demand.floats) },
+            first: demand.lifetime.first,
+        });
+        let dirty = to_clear(&placed.collect::<Vec<_>>());
         for step in &mut scheduled.steps {
             step.clear_border = step.output.is_some_and(|tensor| dirty[tensor]);
         }
@@ -75,6 +75,15 @@ impl Plan {
             tensor_floats,
             workspace_floats: 0,
         })
+    }
+
+    /// The same plan with the border of every output cleared: what others are compared with.
+    #[cfg(test)]
+    pub(crate) fn clearing_all_borders(mut self) -> Self {
+        for step in &mut self.steps {
+            step.clear_border = step.output.is_some();
+        }
+        self
     }
 
     /// Makes room behind the tensors for what kernels need while they run; the largest demand counts.

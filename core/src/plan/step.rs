@@ -36,7 +36,7 @@ pub struct Step {
     pub inputs: Vec<Option<TensorId>>,
     /// The tensor written; `None` for [`Work::Store`].
     pub output: Option<TensorId>,
-    /// Whether the border of the output must be cleared first, because other tensors lie over it at other
-    /// times. Otherwise it is zero from the start and stays so.
+    /// Whether the border of the output must be cleared first, because other tensors have lain over it.
+    /// Otherwise it is zero already.
     pub clear_border: bool,
 }
