@@ -82,7 +82,7 @@ fn contexts_take_what_is_described_and_runs_take_nothing() {
         assert_eq!(PAGE_BYTES.load(SeqCst), need.arena);
 
         let image = vec![0.5; 4 * 3 * 24 * 20];
-        let mut scores = vec![0.0; 4 * 10];
+        let mut scores = [0.0; 4 * 10];
         // Threads allocate while they start, which may take a while; runs that allocate never stop.
         let is_quiet = (0..1000).any(|_| {
             let before = CALLS.load(SeqCst);

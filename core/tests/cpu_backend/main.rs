@@ -150,7 +150,9 @@ fn wrong_sizes_are_errors_that_name_what_is_wrong() {
     let executable = compile(usable_sets().next().expect("portable"), &graph, 1);
     let mut context = executable.clone().new_context().expect("memory");
     let (pixels, classes) = (3 * 33 * 37, 37);
-    let cases: [(usize, &[usize], [usize; 3], ErrorKind, &str); 9] = [
+    /// Batch, elements of each input and of each output; kind and words of the error.
+    type Case<'a> = (usize, &'a [usize], [usize; 3], ErrorKind, &'a str);
+    let cases: [Case; 9] = [
         (0, &[0], [0; 3], ErrorKind::InvalidArgument, "1 to 5"),
         (6, &[6 * pixels], [0; 3], ErrorKind::InvalidArgument, "found 6"),
         (usize::MAX, &[pixels], [0; 3], ErrorKind::InvalidArgument, "1 to 5"),

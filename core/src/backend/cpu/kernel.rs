@@ -29,21 +29,20 @@ pub(super) enum Kernel {
     Elementwise(Elementwise),
     /// A sum or product with a constant, the same for all images.
     WithConstant(Elementwise, AlignedFloats),
-    /// `x * scale + shift` on plain rows, by way of the workspace.
-    ScaleShift {
-        /// The product.
-        multiply: Elementwise,
-        /// The sum.
-        add: Elementwise,
-        /// One factor per column.
-        scale: AlignedFloats,
-        /// One summand per column.
-        shift: AlignedFloats,
-    },
+    /// `x * scale + shift` on plain rows.
+    ScaleShift(Box<ScaleShift>),
     /// Fully connected layer.
     Linear(Linear),
     /// Softmax of rows.
     Softmax(&'static KernelSet),
+}
+
+/// A product and a sum with one constant per column, by way of the workspace.
+pub(super) struct ScaleShift {
+    pub(super) multiply: Elementwise,
+    pub(super) add: Elementwise,
+    pub(super) scale: AlignedFloats,
+    pub(super) shift: AlignedFloats,
 }
 
 /// The memory that a kernel works on, each part `batch` images long.
@@ -74,7 +73,8 @@ impl Kernel {
                     elementwise.run(team, 1, x, Some(constant), y);
                 }
             }
-            Kernel::ScaleShift { multiply, add, scale, shift } => {
+            Kernel::ScaleShift(scale_shift) => {
+                let ScaleShift { multiply, add, scale, shift } = &**scale_shift;
                 let product = &mut workspace[..scale.len()];
                 for (x, y) in images(batch, first, output) {
                     multiply.run(team, 1, x, Some(scale), product);
@@ -93,7 +93,7 @@ impl Kernel {
     pub(super) fn workspace_len(&self, threads: usize) -> usize {
         match self {
             Kernel::Conv2d(conv) => conv.workspace_len(threads),
-            Kernel::ScaleShift { scale, .. } => scale.len(),
+            Kernel::ScaleShift(scale_shift) => scale_shift.scale.len(),
             _ => 0,
         }
     }
@@ -104,7 +104,7 @@ impl Kernel {
             Kernel::Conv2d(conv) => conv.packed_bytes(),
             Kernel::Linear(linear) => linear.packed_bytes(),
             Kernel::WithConstant(_, constant) => constant.bytes(),
-            Kernel::ScaleShift { scale, shift, .. } => scale.bytes() + shift.bytes(),
+            Kernel::ScaleShift(scale_shift) => scale_shift.scale.bytes() + scale_shift.shift.bytes(),
             _ => 0,
         }
     }

@@ -1,6 +1,6 @@
 //! From steps of a plan to kernels: one arm per operator.
 
-use super::kernel::Kernel;
+use super::kernel::{Kernel, ScaleShift};
 use super::prepack::{aligned, broadcast, constant, floats, scale_and_shift};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Node, Op, describe_node, show_shape};
@@ -160,12 +160,12 @@ impl NodeLowering<'_> {
         } else {
             let multiply = self.fit(Elementwise::mul(self.set, input, input, input))?;
             let add = Elementwise::add(self.set, Activation::Identity, input, input, self.output);
-            Kernel::ScaleShift {
+            Kernel::ScaleShift(Box::new(ScaleShift {
                 multiply,
                 add: self.fit(add)?,
                 scale: aligned(&scale)?,
                 shift: aligned(&shift)?,
-            }
+            }))
         };
         Ok(Lowered { kernel, first: Some(x), second: None })
     }
