@@ -1,46 +1,20 @@
 //! Small graphs with invented weights.
 
+use super::interpret::noise;
 use libvision::graph::{Dim, Graph, Op, Output, Value, ValueId, ValueKind, infer_shapes, validate};
 use libvision::{DType, Tensor};
 use libvision_kernels::epilogue::Activation;
 use libvision_kernels::geometry::{Padding, Window};
 
-/// Numbers that look random and are the same each time.
-pub struct Numbers(u64);
-
-impl Numbers {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        // SplitMix64 (Steele, Lea, Flood, 2014).
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Between -1 and 1.
-    pub fn float(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
-    }
-
-    pub fn floats(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| self.float()).collect()
-    }
-}
-
 /// A graph under construction.
 pub struct Net {
-    pub graph: Graph,
-    numbers: Numbers,
+    graph: Graph,
+    seed: u64,
 }
 
 impl Net {
     pub fn new(seed: u64) -> Self {
-        Self { graph: Graph::default(), numbers: Numbers::new(seed) }
+        Self { graph: Graph::default(), seed: seed << 32 }
     }
 
     pub fn input(&mut self, sizes: &[usize]) -> ValueId {
@@ -52,8 +26,13 @@ impl Net {
         id
     }
 
+    fn floats(&mut self, count: usize) -> Vec<f32> {
+        self.seed += 1;
+        noise(count, self.seed)
+    }
+
     pub fn constant(&mut self, sizes: &[usize]) -> ValueId {
-        let floats = self.numbers.floats(sizes.iter().product());
+        let floats = self.floats(sizes.iter().product());
         self.tensor(sizes, floats)
     }
 
@@ -69,8 +48,10 @@ impl Net {
         output
     }
 
-    pub fn size(&self, id: ValueId) -> Vec<usize> {
-        super::reference::sizes(&self.graph, id)
+    /// Sizes for a batch of one.
+    fn size(&self, id: ValueId) -> Vec<usize> {
+        let shape = self.graph.value(id).shape.as_deref().expect("a shape");
+        shape.iter().map(|dim| if let Dim::Fixed(size) = dim { *size } else { 1 }).collect()
     }
 
     /// A convolution with bias to `outputs` channels.
@@ -96,7 +77,7 @@ impl Net {
         let sizes = [outputs, inputs, window.size[0], window.size[1]];
         let scale = 1.5 / ((inputs * window.size[0] * window.size[1]) as f32).sqrt();
         let count = sizes.iter().product();
-        let weights = self.numbers.floats(count).into_iter().map(|w| w * scale).collect();
+        let weights = self.floats(count).into_iter().map(|w| w * scale).collect();
         let weights = self.tensor(&sizes, weights);
         let bias = self.constant(&[outputs]);
         let has_residual = residual.is_some();
@@ -108,7 +89,7 @@ impl Net {
     pub fn batch_norm(&mut self, x: ValueId) -> ValueId {
         let channels = self.size(x)[1];
         let [scale, bias, mean] = [0, 1, 2].map(|_| self.constant(&[channels]));
-        let variance = self.numbers.floats(channels).into_iter().map(|v| v.abs() + 0.1).collect();
+        let variance = self.floats(channels).into_iter().map(|v| v.abs() + 0.1).collect();
         let variance = self.tensor(&[channels], variance);
         self.node(Op::BatchNorm { epsilon: 1e-3 }, &[x, scale, bias, mean, variance])
     }
