@@ -54,10 +54,13 @@ fn many_runs_at_the_same_time() {
             scope.spawn(move || check_loops(pool, 1 + caller % 5, 60));
         }
     });
-    // All crews are free again, but for workers on their way out.
-    while pool.crews.iter().any(|crew| crew.state.load(SeqCst) != 0) {
-        thread::yield_now();
-    }
+    // All crews become free again: workers leave them, and those asleep are woken to leave.
+    let all_free = || pool.crews.iter().all(|crew| crew.state.load(SeqCst) == 0);
+    let patience = (0..30_000).find(|_| {
+        std::thread::sleep(Duration::from_millis(1));
+        all_free()
+    });
+    assert!(patience.is_some(), "a worker has not left its crew");
 }
 
 #[test]
