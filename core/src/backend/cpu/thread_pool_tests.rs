@@ -40,10 +40,18 @@ fn each_task_runs_once() {
 }
 
 #[test]
-fn workers_take_part() {
+fn workers_take_part_each_with_a_number_of_its_own() {
     let pool = pool();
-    let meeting = Barrier::new(3);
-    pool.run(3, |team| team.for_each(3, &|_| meet(&meeting)));
+    for threads in [2, 3, 8] {
+        let meeting = Barrier::new(threads);
+        let seen: Vec<AtomicU32> = (0..threads).map(|_| AtomicU32::new(0)).collect();
+        let task = |task: Task| {
+            meet(&meeting);
+            seen[task.thread].fetch_add(1, Relaxed);
+        };
+        pool.run(threads, |team| team.for_each(threads, &task));
+        assert!(seen.iter().all(|tasks| tasks.load(Relaxed) == 1), "{seen:?}");
+    }
 }
 
 #[test]
