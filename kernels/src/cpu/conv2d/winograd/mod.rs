@@ -28,7 +28,7 @@ const BLOCK_FLOATS: usize = 1 << 18;
 const MAX_TILES: usize = 48;
 /// Keeps the points of one tile from falling into the same cache sets.
 const SKEW: usize = 16;
-/// Floats at the start of a workspace: the first says which block of tiles V holds.
+/// Floats at the start of a workspace, a cache line: the first says which block of tiles V holds.
 const HEADER: usize = 16;
 /// Tasks per thread where panels are split.
 const TASKS_PER_THREAD: usize = 2;
@@ -209,7 +209,8 @@ impl Winograd {
 
     /// Floats of one thread's workspace: header, V, products.
     fn thread_floats(&self) -> usize {
-        HEADER + self.v_floats + self.points.len() * self.product_stride(self.block_tiles)
+        let floats = HEADER + self.v_floats + self.points.len() * self.product_stride(self.block_tiles);
+        floats.next_multiple_of(HEADER)
     }
 
     pub(super) fn workspace_len(&self, threads: usize) -> usize {
