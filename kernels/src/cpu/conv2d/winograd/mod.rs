@@ -7,6 +7,7 @@
 mod filter;
 mod input;
 mod output;
+mod points;
 mod scheme;
 
 pub(crate) use input::{F23, F43, InputFn, InputTransform, Middle, Outer};
@@ -20,14 +21,13 @@ use crate::cpu::variants::KernelSet;
 use crate::parallel::{Parallel, Parts, Task, part};
 use input::InputPatch;
 use output::OutputTile;
+use points::{PointTable, SKEW};
 use std::ops::Range;
 
 /// Floats of V and products together: with the weights in use they fit the second-level cache.
 const BLOCK_FLOATS: usize = 1 << 18;
 /// Tiles of the largest block.
 const MAX_TILES: usize = 48;
-/// Keeps the points of one tile from falling into the same cache sets.
-const SKEW: usize = 16;
 /// Floats at the start of a workspace, a cache line: the first says which block of tiles V holds.
 const HEADER: usize = 16;
 /// Tasks per thread where panels are split.
@@ -51,50 +51,29 @@ impl WinogradKernels {
     }
 }
 
-/// A part of the input that is transformed by itself: samples of one line down and one across.
-struct Phase {
-    transform: InputFn,
-    /// Offset of its first sample in a patch.
-    first: usize,
-    /// Where each of its points goes in V.
-    targets: Vec<usize>,
-}
-
-/// The matrix product of one transform point.
-struct Point {
-    /// Offsets in V of its full channel blocks, over all phases that have this point.
-    segments: Vec<usize>,
-    /// Offsets in V of the last, partly filled channel blocks.
-    tails: Vec<usize>,
-    /// Inputs of the points before it.
-    first_input: usize,
-}
-
 pub(super) struct Winograd {
     set: &'static KernelSet,
     scheme: &'static Scheme,
     input: BlockedShape,
     output: BlockedShape,
     residual: Option<BlockedShape>,
-    /// Offset of the first tile's patch in the input, and its distance from the next ones.
+    /// Offset of the first tile's patch in the input.
     corner: usize,
+    /// Tiles of an image, down and across.
     tiles: [usize; 2],
     /// Tiles that are transformed, multiplied and transformed back together, at most.
     block_tiles: usize,
-    phases: Vec<Phase>,
-    points: Vec<Point>,
-    v_floats: usize,
-    tail_length: usize,
+    table: PointTable,
     panels: Vec<Panel>,
     /// `[panel][point][input][channel of the panel]`
     weights: AlignedFloats,
     bias: AlignedFloats,
-    /// Offsets of the tiles in V, in wide products and in narrow ones.
+    /// Offsets of the tiles of a block in V, in wide products and in narrow ones.
     tile_offsets: [Vec<usize>; 3],
     finish: Finish,
 }
 
-/// Where a tile is.
+/// Where a tile is in each tensor, and what of it lies within the image.
 #[derive(Clone, Copy, Default)]
 struct Spot {
     input: usize,
@@ -117,57 +96,14 @@ impl Winograd {
         let width = set.tiles.vectors * lanes;
         let per_tile = scheme.products() * spec.input.blocks() * lanes + scheme.points().pow(2) * width;
         let block_tiles = (BLOCK_FLOATS / per_tile).clamp(set.tiles.rows(), MAX_TILES);
-        let (full, tail_length) = (g.in_channels / lanes, g.in_channels % lanes);
-        let channel_stride = block_tiles * lanes;
-
         let (transforms, _) = set.winograd.of(scheme);
-        let pairs =
-            scheme.lines.iter().flat_map(|down| scheme.lines.iter().map(move |across| (down, across)));
-        let pairs: Vec<_> = pairs.collect();
-        let phase = |((down, across), transform): (&(&scheme::Line, &scheme::Line), &InputFn)| Phase {
-            transform: *transform,
-            first: down.first_sample * spec.input.row_stride() + across.first_sample * lanes,
-            targets: Vec::new(),
-        };
-        let mut phases: Vec<Phase> = pairs.iter().zip(transforms).map(phase).collect();
-        let (mut v_floats, mut inputs) = (0, 0);
-        let mut points = Vec::new();
-        for y in 0..scheme.points() {
-            for x in 0..scheme.points() {
-                let mut point = Point { segments: Vec::new(), tails: Vec::new(), first_input: inputs };
-                for (phase, (down, across)) in phases.iter_mut().zip(&pairs) {
-                    if y < down.filter.len() && x < across.filter.len() {
-                        phase.targets.push(v_floats);
-                        point.segments.extend((0..full).map(|block| v_floats + block * channel_stride));
-                        if tail_length > 0 {
-                            point.tails.push(v_floats + full * channel_stride);
-                        }
-                        v_floats += spec.input.blocks() * channel_stride;
-                        inputs += g.in_channels;
-                    }
-                }
-                v_floats += SKEW;
-                points.push(point);
-            }
-        }
-        // Full blocks of all phases come first, then the tails of all of them.
-        let row = |point: usize, phase: usize, channel: usize| {
-            let (y, x) = (point / scheme.points(), point % scheme.points());
-            let has_point = |(down, across): &(&scheme::Line, &scheme::Line)| {
-                y < down.filter.len() && x < across.filter.len()
-            };
-            let before = pairs[..phase].iter().filter(|pair| has_point(pair)).count();
-            let all = pairs.iter().filter(|pair| has_point(pair)).count();
-            let within = match channel.checked_sub(full * lanes) {
-                None => before * full * lanes + channel,
-                Some(tail) => all * full * lanes + before * tail_length + tail,
-            };
-            points[point].first_input + within
-        };
+        let table = PointTable::new(scheme, &spec.input, block_tiles, transforms);
         let panels = split_panels(spec.output.blocks(), set.tiles.vectors);
         let plain =
             filter::Weights { plain: weights, in_channels: g.in_channels, out_channels: g.out_channels };
-        let packed = filter::pack(scheme, &panels, lanes, &plain, row);
+        let packed = filter::pack(scheme, &panels, lanes, &plain, |point, phase, channel| {
+            table.input(point, phase, channel)
+        });
         let mut padded_bias = AlignedFloats::zeroed(spec.output.blocks() * lanes);
         if let Some(bias) = bias {
             padded_bias[..bias.len()].copy_from_slice(bias);
@@ -182,10 +118,7 @@ impl Winograd {
             corner: spec.input.pixel(-(padding.top as isize), -(padding.left as isize)),
             tiles: scheme.tiles(g),
             block_tiles,
-            phases,
-            points,
-            v_floats,
-            tail_length,
+            table,
             panels,
             weights: packed,
             bias: padded_bias,
@@ -199,17 +132,14 @@ impl Winograd {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let offsets = |list: &Vec<usize>| size_of_val(list.as_slice());
-        self.weights.bytes()
-            + self.bias.bytes()
-            + self.points.iter().map(|p| offsets(&p.segments) + offsets(&p.tails)).sum::<usize>()
-            + self.phases.iter().map(|p| offsets(&p.targets)).sum::<usize>()
-            + self.tile_offsets.iter().map(offsets).sum::<usize>()
+        let tiles: usize = self.tile_offsets.iter().map(|list| size_of_val(list.as_slice())).sum();
+        self.weights.bytes() + self.bias.bytes() + self.table.bytes() + tiles
     }
 
     /// Floats of one thread's workspace: header, V, products.
     fn thread_floats(&self) -> usize {
-        let floats = HEADER + self.v_floats + self.points.len() * self.product_stride(self.block_tiles);
+        let floats =
+            HEADER + self.table.floats + self.table.points.len() * self.product_stride(self.block_tiles);
         floats.next_multiple_of(HEADER)
     }
 
@@ -259,7 +189,7 @@ impl Winograd {
             // SAFETY: tasks of the same thread do not run at the same time.
             let own = unsafe { workspace.part(start..start + per_thread) };
             let (header, own) = own.split_at_mut(HEADER);
-            let (v, products) = own.split_at_mut(self.v_floats);
+            let (v, products) = own.split_at_mut(self.table.floats);
             if header[0] != block as f32 {
                 self.transform_input(input, spots, v);
                 header[0] = block as f32;
@@ -295,7 +225,7 @@ impl Winograd {
             let source = &input[block * self.input.block_stride()..];
             for (t, spot) in spots.iter().enumerate() {
                 let target = &mut v[(block * self.block_tiles + t) * lanes..];
-                for phase in &self.phases {
+                for phase in &self.table.phases {
                     let patch = InputPatch {
                         source: source[spot.input + phase.first..].as_ptr(),
                         row_stride: self.input.row_stride(),
@@ -319,9 +249,9 @@ impl Winograd {
         let [v_offsets, wide, narrow] = &self.tile_offsets;
         let offsets = if panel.vectors == tiles.vectors { wide } else { narrow };
         let weights = &self.weights[self.panel_weights(panel)];
-        for (i, point) in self.points.iter().enumerate() {
+        for (i, point) in self.table.points.iter().enumerate() {
             let weights = weights[point.first_input * width..].as_ptr();
-            let inputs = point.segments.len() * lanes + point.tails.len() * self.tail_length;
+            let inputs = point.segments.len() * lanes + point.tails.len() * self.table.tail_length;
             let next = weights.wrapping_add(inputs * width);
             let output = products[i * self.product_stride(count)..].as_mut_ptr();
             let mut arguments = TileArguments {
@@ -331,7 +261,7 @@ impl Winograd {
                 segment_count: point.segments.len(),
                 tails: point.tails.as_ptr(),
                 tail_count: point.tails.len(),
-                tail_length: self.tail_length,
+                tail_length: self.table.tail_length,
                 weights,
                 prefetch: next,
                 output,
