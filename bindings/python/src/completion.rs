@@ -33,6 +33,9 @@ impl CompletionSender {
     }
 }
 
+/// What a request was known by, with its answer.
+type Receipt = (Py<PyAny>, Py<PyAny>);
+
 /// Where one Python thread takes answers.
 #[pyclass(frozen)]
 pub(crate) struct CompletionReceiver(Mutex<Receiver<Finished>>);
@@ -43,7 +46,7 @@ impl CompletionReceiver {
     /// `Response`, an exception, or `None` for a mark. `None` once no more can come: every sender is
     /// gone, those of unanswered requests included.
     #[pyo3(signature = () -> "list[tuple[Any, Response | Exception | None]] | None")]
-    fn take(&self, py: Python<'_>) -> PyResult<Option<Vec<(Py<PyAny>, Py<PyAny>)>>> {
+    fn take(&self, py: Python<'_>) -> PyResult<Option<Vec<Receipt>>> {
         let Some(finished) = py.detach(|| self.receive()) else { return Ok(None) };
         let answers = finished.into_iter().map(|Finished { receipt, answer }| {
             let answer = match answer {
