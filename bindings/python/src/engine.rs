@@ -9,6 +9,7 @@ use crate::request::Request;
 use libvision::{DecodeLimits, EngineOptions, RequestOptions, Task};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::sync::Arc;
 
 /// What the options of an engine and of a request are if nobody says otherwise.
 #[pyclass(frozen, get_all)]
@@ -88,7 +89,9 @@ impl Options {
 /// A model on a device, behind a queue that batches. None of the `start_` methods waits.
 #[pyclass(frozen)]
 pub(crate) struct Engine {
-    engine: libvision::Engine,
+    engine: Arc<libvision::Engine>,
+    // Engine threads exist in this process only.
+    process: u32,
 }
 
 #[pymethods]
@@ -99,7 +102,8 @@ impl Engine {
         let model = model.get().shared();
         let options = options.checked(py)?;
         let engine = py.detach(|| libvision::Engine::new(model, &options));
-        Ok(Self { engine: engine.map_err(|error| exception(py, &error))? })
+        let engine = Arc::new(engine.map_err(|error| exception(py, &error))?);
+        Ok(Self { engine, process: std::process::id() })
     }
 
     /// Asks for labels.
@@ -159,13 +163,20 @@ impl Engine {
         self.engine.describe()
     }
 
-    /// Accepts nothing more, answers what was accepted, stops the threads. Idempotent.
+    /// Accepts nothing more, answers what was accepted, stops the threads. Idempotent. In a forked child
+    /// there is nothing to stop.
     fn close(&self, py: Python<'_>) {
-        py.detach(|| self.engine.close());
+        if !self.is_forked() {
+            py.detach(|| self.engine.close());
+        }
     }
 }
 
 impl Engine {
+    fn is_forked(&self) -> bool {
+        self.process != std::process::id()
+    }
+
     fn start(&self, image: &Bound<'_, PyAny>, task: Task, deadline: Option<f64>) -> PyResult<Request> {
         let py = image.py();
         let options = request_options(py, task, deadline)?;
@@ -175,9 +186,14 @@ impl Engine {
 }
 
 impl Drop for Engine {
-    /// Closing waits for what was accepted; other Python threads run meanwhile.
+    /// Closing waits for what was accepted; other Python threads run meanwhile. A forked child leaks its
+    /// parent's engine, because to close it means to wait for threads that the child does not have.
     fn drop(&mut self) {
-        Python::attach(|py| py.detach(|| self.engine.close()));
+        if self.is_forked() {
+            std::mem::forget(self.engine.clone());
+        } else {
+            Python::attach(|py| py.detach(|| self.engine.close()));
+        }
     }
 }
 

@@ -26,6 +26,7 @@ pub(crate) struct Fields {
     letterbox: Option<(u8, u8, u8)>,
     filter: String,
     crop: Option<Size>,
+    crop_floor: bool,
     scale: f32,
     mean: (f32, f32, f32),
     std: (f32, f32, f32),
@@ -52,6 +53,7 @@ impl From<&PreprocessSpec> for Fields {
             letterbox,
             filter: spec.filter.name().into(),
             crop,
+            crop_floor: matches!(spec.crop, CropPolicy::CenterFloor { .. }),
             scale: spec.scale,
             mean: spec.mean.into(),
             std: spec.std.into(),
@@ -84,7 +86,12 @@ impl Fields {
                     Size::Side(side) => (side, side),
                     Size::Both(both) => both,
                 };
-                CropPolicy::Center { height: count(py, "crop", height)?, width: count(py, "crop", width)? }
+                let (height, width) = (count(py, "crop", height)?, count(py, "crop", width)?);
+                if self.crop_floor {
+                    CropPolicy::CenterFloor { height, width }
+                } else {
+                    CropPolicy::Center { height, width }
+                }
             }
         };
         let filter = ResizeFilter::from_name(&self.filter).ok_or_else(|| {

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 
-def test_gather(model, pictures):
-    async def main(engine):
-        return await asyncio.gather(*(engine.classify_async(path) for path in pictures[:32]))
+def test_gather(engine, model, pictures):
+    async def main():
+        return await asyncio.gather(*(batching.classify_async(path) for path in pictures[:32]))
 
-    with libvision.Engine(model, max_queue_delay=0.2) as engine:
-        together = asyncio.run(main(engine))
-        assert [r.predictions for r in together] == [engine.classify(p).predictions for p in pictures[:32]]
-        assert max(result.batch_size for result in together) > 1
+    with libvision.Engine(model, max_queue_delay=0.2) as batching:
+        together = asyncio.run(main())
+    assert [r.predictions for r in together] == [engine.classify(p).predictions for p in pictures[:32]]
+    assert max(result.batch_size for result in together) > 1
 
 
 def test_lists_and_other_tasks(model, engine, pictures):
@@ -52,19 +52,20 @@ def test_errors_are_raised_in_the_task(engine):
         asyncio.run(engine.classify_async(b"no picture"))
 
 
-def test_cancelling_the_task_cancels_the_requests(model, png):
-    async def main(engine):
-        single = asyncio.create_task(engine.classify_async(png))
-        several = asyncio.create_task(engine.classify_async([png, png, png]))
+def test_cancelling_the_task_cancels_the_requests(held, png):
+    async def main():
+        single = asyncio.create_task(held.classify_async(png))
+        several = asyncio.create_task(held.classify_async([png, png, png]))
         await asyncio.sleep(0.01)
         single.cancel()
         several.cancel()
-        return await asyncio.gather(single, several, return_exceptions=True)
+        cancelled = await asyncio.gather(single, several, return_exceptions=True)
+        # Were one of the four left, it would take a place in this batch of eight.
+        return cancelled, await asyncio.gather(*(held.classify_async(png) for _ in range(8)))
 
-    # Four requests are cancelled; were one of them left, the next would join it in a batch of two.
-    with libvision.Engine(model, max_queue_delay=600, max_batch_size=2, queue_capacity=64) as engine:
-        answers = asyncio.run(main(engine))
-        assert [type(answer) for answer in answers] == [asyncio.CancelledError] * 2
+    cancelled, answers = asyncio.run(asyncio.wait_for(main(), 60))
+    assert [type(answer) for answer in cancelled] == [asyncio.CancelledError] * 2
+    assert [answer.batch_size for answer in answers] == [8] * 8
 
 
 def test_timeout_of_asyncio(held, png):

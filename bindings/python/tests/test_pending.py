@@ -25,8 +25,8 @@ def test_tasks(engine, png):
         engine.submit(png, "label")
 
 
-def test_an_error_comes_with_the_answer(engine):
-    pending = engine.submit(b"no picture")
+def test_an_error_comes_with_the_answer(engine, png):
+    pending = engine.submit(png.read_bytes()[:-200])
     assert isinstance(pending.exception(), libvision.ImageError)
     with pytest.raises(libvision.ImageError):
         pending.result()
@@ -114,14 +114,14 @@ def test_queue_full_is_raised_at_once(model, png):
             one.cancel()
 
 
-def test_threads_share_batches_and_get_the_bits_they_get_alone(model, pictures):
-    with libvision.Engine(model, max_queue_delay=0.2) as engine:
-        alone = [engine.classify(pictures[index % len(pictures)]) for index in range(32)]
-        start = threading.Barrier(32)
+def test_threads_share_batches_and_get_the_bits_they_get_alone(engine, model, pictures):
+    alone = [engine.classify(pictures[index]) for index in range(32)]
+    start = threading.Barrier(32)
+    with libvision.Engine(model, max_queue_delay=0.2) as batching:
 
         def classify(index):
             start.wait()
-            return engine.classify(pictures[index % len(pictures)])
+            return batching.classify(pictures[index])
 
         with concurrent.futures.ThreadPoolExecutor(32) as pool:
             together = list(pool.map(classify, range(32)))

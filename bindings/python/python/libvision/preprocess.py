@@ -22,6 +22,8 @@ class Preprocess:
     """"nearest", "box", "bilinear", "hamming", "bicubic" or "lanczos", each as Pillow has it."""
     crop: int | tuple[int, int] | None
     """What is cut out of the middle after the resize."""
+    crop_floor: bool
+    """Whether an odd rest is halved downwards, as Hugging Face does; otherwise as torchvision does."""
     scale: float
     """Factor from a byte to the number that mean and std refer to."""
     mean: tuple[float, float, float]
