@@ -121,6 +121,10 @@ pub(crate) fn ndarray<'py>(py: Python<'py>, tensor: &Tensor) -> PyResult<Bound<'
     };
     let arguments = PyDict::new(py);
     arguments.set_item("buffer", PyByteArray::new(py, tensor.bytes()))?;
-    let class = NDARRAY.import(py, "numpy", "ndarray")?;
+    let class = NDARRAY.import(py, "numpy", "ndarray").inspect_err(|error| {
+        let note = "arrays need numpy: pip install libvision[numpy]";
+        // Without the note the error still says that numpy is missing.
+        let _ = error.value(py).call_method1("add_note", (note,));
+    })?;
     class.call((PyTuple::new(py, tensor.shape())?, name), Some(&arguments))
 }

@@ -102,10 +102,9 @@ impl Model {
         outputs.iter().map(|output| (output.name.as_str(), self.shape(output.value))).collect()
     }
 
-    /// What was read, and the passes that fired and how often.
-    #[getter]
-    fn notes(&self) -> Vec<&str> {
-        self.model.notes().iter().map(String::as_str).collect()
+    /// Source, input, preprocessing, head, classes, size, passes; for people.
+    fn describe(&self) -> String {
+        self.model.describe()
     }
 }
 

@@ -26,6 +26,24 @@ def test_the_options_of_the_guide_are_those_of_the_engine(root):
     assert documented == options
 
 
+def test_the_table_of_names_names_what_there_is(root):
+    lines = (root / "bindings/README.md").read_text().splitlines()
+    _, _, *rows = [line.strip("|").split("|") for line in lines if line.startswith("|")]
+    assert len(rows) >= 10
+    header = (root / "include/libvision.h").read_text()
+    node = (root / "bindings/node/index.d.ts").read_text()
+    for _, c, _, python, node_names in rows:
+        for name in re.findall(r"`(\w+)`", c):
+            assert re.search(rf"\b{name}\b", header), name
+        for name in re.findall(r"`(\w+)", node_names):
+            assert name in ("await", "then") or re.search(rf"\b{name}\b", node), name
+        for name in re.findall(r"`(\w+)", python):
+            places = (libvision, libvision.Engine, libvision.Pending)
+            options = inspect.signature(libvision.Engine).parameters
+            known = any(hasattr(place, name) for place in places) or name in (*options, "deadline", "with")
+            assert known, name
+
+
 def example(root, *arguments):
     command = [sys.executable, root / "examples/classify.py", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)

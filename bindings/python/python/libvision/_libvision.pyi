@@ -70,7 +70,8 @@ class Engine:
     def __new__(cls, /, model: Model, options: "dict[str, Any]") -> Engine: ...
     def close(self, /) -> None:
         """
-        Accepts nothing more, answers what was accepted, stops the threads. Idempotent.
+        Accepts nothing more, answers what was accepted, stops the threads. Idempotent. In a forked child
+        there is nothing to stop.
         """
     def describe(self, /) -> str:
         """
@@ -113,6 +114,10 @@ class Model:
         Loads an ONNX file, a safetensors file or a model directory. What is not `None` takes the place
         of what the files say, or of the default.
         """
+    def describe(self, /) -> str:
+        """
+        Source, input, preprocessing, head, classes, size, passes; for people.
+        """
     @property
     def head(self, /) -> str: ...
     @property
@@ -121,11 +126,6 @@ class Model:
     def labels(self, /) -> list[str]: ...
     @property
     def name(self, /) -> str: ...
-    @property
-    def notes(self, /) -> list[str]:
-        """
-        What was read, and the passes that fired and how often.
-        """
     @property
     def outputs(self, /) -> list[tuple[str, list[int | None]]]: ...
     @property

@@ -85,8 +85,8 @@ class Model:
         return {name: tuple(shape) for name, shape in self._core.outputs}
 
     def describe(self) -> str:
-        """What was read and how the network was simplified, for people."""
-        return "\n".join(self._core.notes)
+        """Source, inputs, preprocessing, labels, size, and how the network was simplified, for people."""
+        return self._core.describe()
 
     def __repr__(self) -> str:
         return f"<libvision.Model {self.name!r}: {len(self.labels)} labels>"
