@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import threading
+import time
 
 import libvision
 import pytest
@@ -69,9 +70,14 @@ def test_callbacks(engine, png):
 
 def test_closing_waits_for_callbacks(model, png):
     answers = []
+
+    def slow(pending):
+        time.sleep(0.05)
+        answers.append(pending)
+
     with libvision.Engine(model) as engine:
         for _ in range(4):
-            engine.submit(png).add_done_callback(answers.append)
+            engine.submit(png).add_done_callback(slow)
     assert len(answers) == 4
 
 
