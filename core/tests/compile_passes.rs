@@ -411,3 +411,71 @@ fn a_pass_that_is_not_there_is_an_error_that_lists_those_that_are() {
     let error = Pipeline::standard().stopping_at("fold_everything").err().expect("an error");
     assert!(error.message().contains("fold_batch_norm"), "{error}");
 }
+
+/// One node of a random network: what it is, and how far back it reads.
+type Choice = (u8, u8, u8);
+
+/// A network `[N,4,5,5]` to `[N,3]` whose nodes read any of those before them.
+fn random_network(choices: &[Choice]) -> Graph {
+    let mut nodes = Vec::new();
+    let mut constants = vec![floats("half", &[], &[0.5])];
+    let mut values = vec!["x".to_string()];
+    for (index, &(kind, back, back2)) in choices.iter().enumerate() {
+        let seed = index as u64 * 8 + 1;
+        let [a, b] = [back, back2].map(|back| {
+            let recent = values.len().min(3);
+            values[values.len() - 1 - usize::from(back) % recent].clone()
+        });
+        let (name, constant) = (format!("v{index}"), format!("c{index}"));
+        let added = match kind % 10 {
+            0 | 1 => {
+                constants.push(weights(&constant, &[4, 4, 3, 3], seed));
+                conv3x3(&a, &constant, &name)
+            }
+            2 | 3 => {
+                constants.extend(statistics(&constant, 4, seed));
+                batch_norm(&a, &constant, &name)
+            }
+            4 => node("Relu", &[&a], &name, vec![]),
+            5 => node("Sigmoid", &[&a], &name, vec![]),
+            6 => node("Add", &[&a, &b], &name, vec![]),
+            7 => {
+                constants.push(weights(&constant, &[4, 1, 1], seed));
+                node("Add", &[&constant, &a], &name, vec![])
+            }
+            8 => node("Add", &[&a, "half"], &name, vec![]),
+            // A gate, so that numbers stay small.
+            _ => {
+                nodes.push(node("Sigmoid", &[&a], &format!("{name}.gate"), vec![]));
+                node("Mul", &[&b, &format!("{name}.gate")], &name, vec![])
+            }
+        };
+        nodes.push(added);
+        values.push(name);
+    }
+    let last = values.pop().expect("at least the input");
+    nodes.push(node("GlobalAveragePool", &[&last], "pooled", vec![]));
+    nodes.push(node("Flatten", &["pooled"], "flat", vec![]));
+    nodes.push(node("MatMul", &["flat", "w"], "product", vec![]));
+    nodes.push(node("Add", &["product", "bias"], "y", vec![]));
+    constants.extend([weights("w", &[4, 3], 900), weights("bias", &[3], 901)]);
+    import(&[-1, 4, 5, 5], nodes, constants)
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(128))]
+
+    #[test]
+    fn passes_never_change_what_a_network_computes(
+        choices in proptest::collection::vec(proptest::arbitrary::any::<Choice>(), 0..14),
+    ) {
+        let mut graph = random_network(&choices);
+        let picture = picture(&graph);
+        let expected = run(&graph, std::slice::from_ref(&picture));
+        let before = graph.nodes.len();
+        Pipeline::standard().run(&mut graph).expect("a valid graph");
+        proptest::prop_assert!(graph.nodes.len() < before, "the bias of the end is always fused");
+        let difference = largest_difference(&run(&graph, &[picture])[0], &expected[0]);
+        proptest::prop_assert!(difference < 1e-4, "{difference}\n{}", graph.dump());
+    }
+}

@@ -267,7 +267,7 @@ fn fully_connected_layers() {
             .input(&[-1, 2])
             .constants(vec![weights, filled("b", &[3], 1.0)])
     };
-    gemm(Ok("y[N,3] = Linear +bias(x[N,2], const y[3,2], const b[3])")).check();
+    gemm(Ok("y[N,3] = Linear +bias(x[N,2], const w[3,2], const b[3])")).check();
     gemm(Err("transA 1")).with(vec![int("transA", 1)]).check();
     gemm(Err("a bias of shape [3], expected [2]")).with(vec![int("transB", 1)]).check();
     case("MatMul", &["x", "w"], Ok("y[N,3] = Linear(x[N,2], const w[3,2])"))

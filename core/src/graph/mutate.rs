@@ -190,3 +190,79 @@ impl Graph {
             .sum()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Dim, Output, Value, infer_shapes, validate};
+    use crate::tensor::DType;
+    use libvision_kernels::epilogue::Activation;
+
+    const SUM: Op = Op::Add { activation: Activation::Identity };
+
+    fn activate(activation: Activation) -> Op {
+        Op::Activate(activation)
+    }
+
+    /// `relu(x) + relu(x)`, with a dead node.
+    fn graph() -> Graph {
+        let mut graph = Graph::default();
+        let shape = Some(vec![Dim::Batch, Dim::Fixed(3)]);
+        let x = Value { name: "x".into(), kind: ValueKind::Input, dtype: DType::F32, shape };
+        let x = graph.add_value(x);
+        graph.inputs.push(x);
+        let r = graph.add_node("relu", activate(Activation::Relu), vec![x], "r");
+        graph.add_node("dead", activate(Activation::Sigmoid), vec![r], "d");
+        let y = graph.add_node("sum", SUM, vec![r, r], "y");
+        graph.outputs.push(Output { name: "y".into(), value: y });
+        infer_shapes(&mut graph).unwrap();
+        graph
+    }
+
+    fn nodes(graph: &Graph) -> Vec<&str> {
+        graph.nodes.iter().map(|node| node.name.as_str()).collect()
+    }
+
+    #[test]
+    fn readers_and_producers() {
+        let mut graph = graph();
+        let (x, r, y) = (ValueId(0), ValueId(1), ValueId(3));
+        let mutator = GraphMutator::new(&mut graph);
+        assert_eq!((mutator.producer(x), mutator.producer(r), mutator.producer(y)), (None, Some(0), Some(2)));
+        assert_eq!(mutator.readers(r), [1, 2, 2]);
+        // Read once, but also by the caller; read by many; read by one.
+        assert_eq!(
+            (mutator.only_reader(y), mutator.only_reader(r), mutator.only_reader(x)),
+            (None, None, Some(0))
+        );
+    }
+
+    #[test]
+    fn a_bypassed_node_vanishes_from_every_place_that_read_it() {
+        let mut graph = graph();
+        let mut mutator = GraphMutator::new(&mut graph);
+        mutator.bypass(0, ValueId(0));
+        assert_eq!(mutator.readers(ValueId(0)), [1, 2, 2]);
+        assert!(mutator.is_removed(0) && mutator.nodes() == [1, 2]);
+        mutator.bypass(2, ValueId(2));
+        drop(mutator);
+        assert_eq!(nodes(&graph), ["dead"]);
+        assert_eq!(graph.outputs[0].value, ValueId(2));
+        validate(&graph).unwrap();
+    }
+
+    #[test]
+    fn a_merged_node_keeps_the_later_place_and_the_earlier_name() {
+        let mut graph = graph();
+        let mut mutator = GraphMutator::new(&mut graph);
+        mutator.remove(1);
+        let x = ValueId(0);
+        mutator.merge(0, 2, SUM, vec![x, x]);
+        drop(mutator);
+        assert_eq!(nodes(&graph), ["relu"]);
+        assert_eq!(graph.nodes[0].output, ValueId(3));
+        graph.drop_unused_values();
+        assert_eq!(graph.dump(), "input x[N,3]\ny[N,3] = Add(x[N,3], x[N,3])\noutput y = y[N,3]\n");
+        validate(&graph).unwrap();
+    }
+}

@@ -93,3 +93,65 @@ fn known(graph: &Graph, id: ValueId) -> Result<&super::Value> {
 fn invalid(message: String) -> Error {
     Error::new(ErrorKind::ModelInvalid, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Op, Output, Value, infer_shapes};
+    use libvision_kernels::epilogue::Activation;
+
+    const RELU: Op = Op::Activate(Activation::Relu);
+
+    /// `x` through two activations.
+    fn graph() -> Graph {
+        let mut graph = Graph::default();
+        let x = graph.add_value(Value {
+            name: "x".into(),
+            kind: ValueKind::Input,
+            dtype: DType::F32,
+            shape: Some(vec![Dim::Batch, Dim::Fixed(3)]),
+        });
+        graph.inputs.push(x);
+        let a = graph.add_node("first", RELU, vec![x], "a");
+        let b = graph.add_node("second", RELU, vec![a], "b");
+        graph.outputs.push(Output { name: "logits".into(), value: b });
+        infer_shapes(&mut graph).unwrap();
+        graph
+    }
+
+    #[test]
+    fn each_contradiction_is_named() {
+        validate(&graph()).unwrap();
+        type Change = fn(&mut Graph);
+        let contradictions: [(Change, &str); 15] = [
+            (|g| g.nodes.swap(0, 1), "\"second\" (Activate) reads \"a\" before"),
+            (|g| g.nodes[0].inputs[0] = g.nodes[0].output, "\"first\" (Activate) reads \"a\" before"),
+            (|g| g.nodes[1].name = "first".into(), "two nodes are named \"first\""),
+            (|g| g.nodes[1].output = g.nodes[0].output, "\"a\" has another source"),
+            (|g| g.nodes[0].output = g.inputs[0], "\"x\" has another source"),
+            (|g| g.nodes[0].inputs.push(g.inputs[0]), "expected 1 inputs, found 2"),
+            (|g| g.nodes[0].inputs[0] = ValueId(99), "no value 99"),
+            (|g| g.outputs[0].value = ValueId(99), "no value 99"),
+            (|g| g.outputs.clear(), "no output"),
+            (|g| g.outputs.push(g.outputs[0].clone()), "two outputs are named \"logits\""),
+            (|g| drop(g.nodes.pop()), "no node computes the output \"logits\""),
+            (|g| g.inputs.push(g.inputs[0]), "\"x\" is not an input value of its own"),
+            (
+                |g| g.values[0].shape = Some(vec![Dim::Fixed(2), Dim::Fixed(3)]),
+                "expected a shape [N,...], found [2,3]",
+            ),
+            (|g| g.values[0].dtype = DType::I32, "expected input \"x\" of f32, found i32"),
+            (
+                |g| g.values[1].shape = Some(vec![Dim::Batch, Dim::Fixed(4)]),
+                "declared as f32 [N,4], and is f32 [N,3]",
+            ),
+        ];
+        for (change, expected) in contradictions {
+            let mut graph = graph();
+            change(&mut graph);
+            let error = validate(&graph).expect_err(expected);
+            assert_eq!(error.kind(), ErrorKind::ModelInvalid);
+            assert!(error.message().contains(expected), "{expected}: {error}");
+        }
+    }
+}

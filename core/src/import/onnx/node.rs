@@ -2,9 +2,9 @@
 //! to put nodes into the graph.
 
 use super::attributes::Attributes;
+use super::importer::Importer;
 use super::messages::NodeProto;
 use super::operand::{FloatConstant, Operand, View};
-use super::reader::Importer;
 use super::symbolic::Symbolic;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Dim, Op, ValueId, show_shape};
@@ -118,8 +118,12 @@ impl<'m> NodeReader<'_, 'm> {
         match self.input(index)? {
             Operand::Integers(numbers) => Ok(numbers),
             Operand::Unknown => Err(depends_on_unknown()),
-            Operand::Runtime(_) | Operand::Float(_) => Err(unsupported(format!(
-                "input {:?} must be whole numbers that follow from shapes",
+            Operand::Runtime(_) => Err(unsupported(format!(
+                "input {:?} depends on the picture, expected whole numbers that follow from shapes",
+                self.proto.input[index]
+            ))),
+            Operand::Float(_) => Err(unsupported(format!(
+                "input {:?} holds floats, expected whole numbers that follow from shapes",
                 self.proto.input[index]
             ))),
         }

@@ -85,6 +85,9 @@ fn arithmetic(node: &mut NodeReader<'_, '_>, op: Op, change: fn(f32) -> f32) -> 
     if let (Operand::Integers(a), Operand::Integers(b)) = (&first, &second) {
         return Ok(Operand::Integers(a.combine(b, node.proto.op_type())?));
     }
+    if matches!(first, Operand::Unknown) || matches!(second, Operand::Unknown) {
+        return Ok(Operand::Unknown);
+    }
     let is_symmetric = matches!(node.proto.op_type(), "Add" | "Mul");
     let b = match second {
         _ if is_symmetric => node.value_or_constant(1)?,
@@ -93,8 +96,7 @@ fn arithmetic(node: &mut NodeReader<'_, '_>, op: Op, change: fn(f32) -> f32) -> 
             let changed = node.constant(Tensor::new(tensor.shape(), changed)?);
             node.importer.add_constant(changed)
         }
-        Operand::Unknown => return node.value(1).map(|_| Operand::Unknown),
-        Operand::Runtime(_) | Operand::Integers(_) => {
+        Operand::Runtime(_) | Operand::Integers(_) | Operand::Unknown => {
             return Err(unsupported("the second operand must be a constant of floats"));
         }
     };

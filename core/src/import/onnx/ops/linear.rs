@@ -15,16 +15,22 @@ pub(super) fn gemm(node: &mut NodeReader<'_, '_>) -> Result<Operand> {
     let alpha = node.attributes.float("alpha", 1.0)?;
     let beta = node.attributes.float("beta", 1.0)?;
     let mut weights = node.float_constant(1)?;
+    let is_plain = alpha == 1.0 && node.attributes.flag("transB", false)?;
     if !node.attributes.flag("transB", false)? {
-        weights = node.constant(transposed(&weights)?);
+        weights.tensor = transposed(&weights)?;
     }
     if alpha != 1.0 {
-        weights = node.constant(scaled(&weights.tensor, alpha)?);
+        weights.tensor = scaled(&weights.tensor, alpha)?;
     }
     let &[outputs, _] = weights.tensor.shape() else {
         return Err(invalid(format!("weights of shape {:?}, expected two axes", weights.tensor.shape())));
     };
-    let mut inputs = vec![node.value(0)?, node.importer.constant_value(&weights)];
+    let input = node.value(0)?;
+    let weights = match is_plain {
+        true => node.importer.constant_value(&weights),
+        false => node.importer.add_constant(weights),
+    };
+    let mut inputs = vec![input, weights];
     let has_bias = node.has_input(2);
     if has_bias {
         let bias = node.float_constant(2)?;
@@ -45,10 +51,10 @@ pub(super) fn gemm(node: &mut NodeReader<'_, '_>) -> Result<Operand> {
 
 /// MatMul of the picture's features with constant weights; a bias comes as an Add of its own.
 pub(super) fn mat_mul(node: &mut NodeReader<'_, '_>) -> Result<Operand> {
-    let weights = node.float_constant(1)?;
+    let mut weights = node.float_constant(1)?;
     let input = node.value(0)?;
-    let tensor = transposed(&weights)?;
-    let weights = node.importer.add_constant(FloatConstant { name: weights.name, tensor });
+    weights.tensor = transposed(&weights)?;
+    let weights = node.importer.add_constant(weights);
     node.emit(Op::Linear { has_bias: false, activation: Activation::Identity }, vec![input, weights])
 }
 

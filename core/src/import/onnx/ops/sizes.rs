@@ -2,9 +2,9 @@
 
 use crate::error::Result;
 use crate::graph::{Dim, show_shape};
+use crate::import::onnx::importer::constant_operand;
 use crate::import::onnx::node::{NodeReader, invalid, resolve_axis, unsupported};
 use crate::import::onnx::operand::{FloatConstant, Operand};
-use crate::import::onnx::reader::constant_operand;
 use crate::import::onnx::symbolic::{Size, Symbolic};
 use crate::import::onnx::tensors::{MAX_INTEGERS, is_float, is_integer, type_name};
 use crate::tensor::Tensor;
