@@ -367,6 +367,10 @@ fn jpeg_structure() -> Vec<Case> {
             let header = find(&progressive, &[0xff, 0xda]);
             [&progressive[..header], &progressive[second_scan..]].concat()
         }),
+        damaged("JPEG with twenty megabytes of comments", {
+            let comment = [&[0xff, 0xfe, 0xff, 0xff][..], &[b'x'; 0xfffd]].concat();
+            insert(scan, &comment.repeat(320))
+        }),
         damaged("JPEG with a restart interval and no markers", insert(scan, &[0xff, 0xdd, 0, 4, 0, 1])),
     ]
 }
