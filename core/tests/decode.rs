@@ -118,6 +118,33 @@ fn orientation_is_applied_only_on_request() {
 }
 
 #[test]
+fn bytes_between_jpeg_segments_are_skipped_as_in_libjpeg() {
+    let jpeg = picture("baseline_420_45x35.jpg");
+    let expected = decode(&jpeg, false).expect("decodes");
+    let place_of = |marker: [u8; 2]| jpeg.windows(2).position(|pair| pair == marker).expect("it is there");
+    let extras: [&[u8]; 7] = [
+        &[1, 2, 3],
+        &[0; 9],
+        &[0xff; 4],
+        &[0xff, 0],
+        &[0xff, 0xd0],
+        &[0xff, 0xdc, 0, 4, 0, 35],
+        &[0xff, 0xfe, 0, 4, 0xff, 0xd9],
+    ];
+    for marker in [[0xff, 0xdb], [0xff, 0xc0], [0xff, 0xda]] {
+        for extra in extras {
+            let at = place_of(marker);
+            let bytes = [&jpeg[..at], extra, &jpeg[at..]].concat();
+            let pixels =
+                decode(&bytes, false).unwrap_or_else(|error| panic!("{extra:?} {marker:?}: {error}"));
+            assert!(pixels == expected, "{extra:?} before {marker:?}");
+        }
+    }
+    let followed = [&jpeg[..], b"\xff\xd8 more bytes"].concat();
+    assert!(decode(&followed, false).expect("decodes") == expected);
+}
+
+#[test]
 fn the_header_says_what_decoding_gives() {
     for case in expected() {
         let bytes = picture(&case.name);

@@ -4,7 +4,7 @@ use super::super::failure::Place;
 use super::super::format::{ImageFormat, ImageHeader};
 use super::super::limits::DecodeLimits;
 use super::super::pixels::Pixels;
-use super::segments::{Component, Frame, Segments, Until, walk, without_metadata};
+use super::segments::{Component, Frame, Segments, Until, walk, without_extras};
 use crate::error::{Error, Result};
 use std::borrow::Cow;
 use zune_jpeg::JpegDecoder;
@@ -93,8 +93,8 @@ fn canonical_stream<'a>(bytes: &'a [u8], segments: &Segments) -> Result<Cow<'a, 
         Some(0 | 2) => !segments.jfif || segments.frame.as_ref().is_some_and(|f| f.components.len() == 4),
         Some(transform) => transform == 1,
     };
-    if segments.has_metadata || !follow_adobe {
-        return without_metadata(bytes, follow_adobe).map(Cow::Owned);
+    if segments.has_extras || !follow_adobe {
+        return without_extras(bytes, follow_adobe).map(Cow::Owned);
     }
     Ok(Cow::Borrowed(bytes))
 }

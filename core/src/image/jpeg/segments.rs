@@ -37,8 +37,9 @@ pub(super) struct Segments {
     pub(super) jfif: bool,
     /// Colour transform of the Adobe segment.
     pub(super) adobe_transform: Option<u8>,
-    /// There are application data or comments that play no part in decoding.
-    pub(super) has_metadata: bool,
+    /// There are bytes that play no part in decoding: application data, comments, idle markers and what
+    /// lies between segments.
+    pub(super) has_extras: bool,
     pub(super) orientation: Orientation,
     /// Byte after the end-of-image marker.
     pub(super) end: usize,
@@ -80,8 +81,9 @@ struct Segment<'a> {
     end: usize,
 }
 
-fn segment_at(bytes: &[u8], start: usize) -> Result<Segment<'_>> {
-    let (code, after) = next_marker(bytes, start)?;
+fn segment_at(bytes: &[u8], position: usize) -> Result<Segment<'_>> {
+    let (start, code) = next_marker(bytes, position)?;
+    let after = start + 2;
     match code {
         marker::TEM | marker::SOI | marker::EOI | 0xd0..=0xd7 => {
             Ok(Segment { code, start, data: &[], end: after })
@@ -100,6 +102,7 @@ pub(super) fn walk(bytes: &[u8], until: Until) -> Result<Segments> {
     loop {
         let segment = segment_at(bytes, position)?;
         let Segment { code, start, data, end } = segment;
+        found.has_extras |= start > position;
         position = end;
         match code {
             marker::EOI if found.scans == 0 => {
@@ -116,12 +119,10 @@ pub(super) fn walk(bytes: &[u8], until: Until) -> Result<Segments> {
                 return Err(place("frame header", start).corrupt("a second frame in one image"));
             }
             0xc0..=0xc2 => found.frame = Some(frame_header(data, start, code == 0xc2)?),
-            marker::TEM | 0xd0..=0xd7 | marker::DHT | marker::DQT | marker::DRI => {}
+            marker::DHT | marker::DQT | marker::DRI => {}
+            // The height is known from the frame header, and a restart marker has no meaning here.
+            marker::TEM | marker::DNL | 0xd0..=0xd7 => found.has_extras = true,
             0xc3 | 0xc5..=0xcf => return Err(place("frame header", start).unsupported(coding_name(code))),
-            marker::DNL => {
-                return Err(place("number of lines", start)
-                    .unsupported("a height that is given only after the first scan"));
-            }
             marker::SOS => {
                 let scan = scan_header(data, start, &found)?;
                 if found.scans == 0 {
@@ -145,9 +146,9 @@ pub(super) fn walk(bytes: &[u8], until: Until) -> Result<Segments> {
     }
 }
 
-/// The file without application data and comments that play no part in decoding, and without the Adobe
-/// segment unless `keep_adobe`. The file must have been walked to its end.
-pub(super) fn without_metadata(bytes: &[u8], keep_adobe: bool) -> Result<Vec<u8>> {
+/// The file without what plays no part in decoding, and without the Adobe segment unless `keep_adobe`.
+/// The file must have been walked to its end.
+pub(super) fn without_extras(bytes: &[u8], keep_adobe: bool) -> Result<Vec<u8>> {
     let mut kept = Vec::with_capacity(bytes.len());
     kept.extend_from_slice(&bytes[..2]);
     let mut position = 2;
@@ -158,9 +159,8 @@ pub(super) fn without_metadata(bytes: &[u8], keep_adobe: bool) -> Result<Vec<u8>
             _ => segment.end,
         };
         let keep = match segment.code {
-            0xe0..=0xef | marker::COM => {
-                segment.is_jfif() || (keep_adobe && segment.adobe_transform().is_some())
-            }
+            0xe0..=0xef => segment.is_jfif() || (keep_adobe && segment.adobe_transform().is_some()),
+            marker::COM | marker::TEM | marker::DNL | 0xd0..=0xd7 => false,
             _ => true,
         };
         if keep {
@@ -183,23 +183,19 @@ impl Segment<'_> {
     }
 }
 
-/// The marker at this position, which may have fill bytes before it, and the position after it.
-fn next_marker(bytes: &[u8], position: usize) -> Result<(u8, usize)> {
-    let truncated = || place("marker", position).truncated("the file ends before the end-of-image marker");
-    if *bytes.get(position).ok_or_else(truncated)? != 0xff {
-        let found = bytes[position];
-        return Err(place("marker", position).corrupt(format_args!("expected ff, found {found:02x}")));
-    }
-    let mut after = position + 1;
-    loop {
-        let code = *bytes.get(after).ok_or_else(truncated)?;
-        after += 1;
-        match code {
-            0xff => {}
-            0 => return Err(place("marker", position).corrupt("ff00 outside of entropy-coded data")),
-            _ => return Ok((code, after)),
+/// Place and code of the next marker. As in libjpeg, bytes before it that make no marker are skipped.
+fn next_marker(bytes: &[u8], position: usize) -> Result<(usize, u8)> {
+    let mut start = position;
+    while let Some(offset) = bytes[start..].iter().position(|&byte| byte == 0xff) {
+        start += offset;
+        match bytes.get(start + 1) {
+            Some(0) => start += 2,
+            Some(0xff) => start += 1,
+            Some(&code) => return Ok((start, code)),
+            None => break,
         }
     }
+    Err(place("marker", position).truncated("the file ends before the end-of-image marker"))
 }
 
 /// Bytes of the segment after its length field.
@@ -335,7 +331,7 @@ fn application_data(segment: &Segment<'_>, found: &mut Segments) {
     } else if let Some(transform) = segment.adobe_transform() {
         found.adobe_transform = Some(transform);
     } else {
-        found.has_metadata = true;
+        found.has_extras = true;
     }
     let exif = segment.code == 0xe1 && segment.data.starts_with(b"Exif\0\0");
     if exif && found.orientation == Orientation::Upright {
