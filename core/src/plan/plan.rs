@@ -132,3 +132,145 @@ impl Plan {
         (0..self.steps.len()).map(live).max().unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::{Op, Output, Value, ValueId, ValueKind, infer_shapes};
+    use crate::plan::Work;
+    use crate::tensor::{DType, Tensor};
+    use libvision_kernels::epilogue::Activation;
+    use libvision_kernels::geometry::{Conv2dGeometry, Padding, Window};
+
+    /// Eight lanes, borders as in the graph, pictures interleaved.
+    struct Rules;
+
+    impl LayoutRules for Rules {
+        fn lanes(&self) -> usize {
+            8
+        }
+
+        fn conv2d_border(&self, geometry: &Conv2dGeometry) -> Padding {
+            geometry.window.padding
+        }
+
+        fn conv2d_input_lanes(&self, geometry: &Conv2dGeometry) -> usize {
+            geometry.in_channels.min(8)
+        }
+    }
+
+    fn graph(sizes: &[usize]) -> (Graph, ValueId) {
+        let mut graph = Graph::default();
+        let shape = std::iter::once(Dim::Batch).chain(sizes.iter().map(|size| Dim::Fixed(*size))).collect();
+        let kind = ValueKind::Input;
+        let x = graph.add_value(Value { name: "x".into(), kind, dtype: DType::F32, shape: Some(shape) });
+        graph.inputs.push(x);
+        (graph, x)
+    }
+
+    fn node(graph: &mut Graph, op: Op, inputs: &[ValueId]) -> ValueId {
+        let name = format!("node{}", graph.nodes.len());
+        graph.add_node(name.clone(), op, inputs.to_vec(), format!("{name}:out"))
+    }
+
+    fn conv(graph: &mut Graph, x: ValueId, [from, to]: [usize; 2], padding: usize) -> ValueId {
+        let window = Window::square(2 * padding + 1, 1, padding);
+        let shape = [to, from, window.size[0], window.size[1]];
+        let weights = Tensor::new(&shape, vec![0f32; shape.iter().product()]).expect("as many");
+        let weights = graph.add_constant("weights", weights);
+        let activation = Activation::Identity;
+        let op = Op::Conv2d { window, groups: 1, has_bias: false, has_residual: false, activation };
+        node(graph, op, &[x, weights])
+    }
+
+    fn plan(mut graph: Graph, output: ValueId) -> Result<Plan> {
+        graph.outputs.push(Output { name: "y".into(), value: output });
+        infer_shapes(&mut graph)?;
+        Plan::new(&graph, &Rules, 3)
+    }
+
+    fn tensor<'p>(plan: &'p Plan, name: &str) -> &'p PlannedTensor {
+        plan.tensors().iter().find(|tensor| tensor.name == name).expect("a tensor of this name")
+    }
+
+    #[test]
+    fn a_tensor_has_the_largest_border_that_is_read() {
+        let (mut graph, x) = graph(&[3, 9, 9]);
+        let y = conv(&mut graph, x, [3, 12], 1);
+        let a = conv(&mut graph, y, [12, 12], 2);
+        let b = conv(&mut graph, y, [12, 12], 1);
+        let sum = node(&mut graph, Op::Add { activation: Activation::Identity }, &[a, b]);
+        let plan = plan(graph, sum).expect("a plan");
+        let layout = |name| tensor(&plan, name).layout;
+        assert_eq!(layout("x"), BlockedShape::new(3, 9, 9, 3).with_border(Padding::uniform(1)));
+        assert_eq!(layout("node0:out"), BlockedShape::new(12, 9, 9, 8).with_border(Padding::uniform(2)));
+        assert_eq!(layout("node1:out"), BlockedShape::new(12, 9, 9, 8));
+    }
+
+    #[test]
+    fn a_picture_that_others_than_convolutions_read_has_the_lanes_of_the_rest() {
+        let (mut graph, x) = graph(&[3, 9, 9]);
+        let y = conv(&mut graph, x, [3, 3], 1);
+        let sum = node(&mut graph, Op::Add { activation: Activation::Identity }, &[x, y]);
+        let plan = plan(graph, sum).expect("a plan");
+        assert_eq!(tensor(&plan, "x").layout.lanes, 8);
+    }
+
+    #[test]
+    fn flattening_what_is_plain_makes_no_step() {
+        let (mut graph, x) = graph(&[20, 4, 4]);
+        let mean = node(&mut graph, Op::GlobalAveragePool { keep_dims: true }, &[x]);
+        let flat = node(&mut graph, Op::Flatten, &[mean]);
+        let scores = node(&mut graph, Op::Softmax, &[flat]);
+        let plan = plan(graph, scores).expect("a plan");
+        let works: Vec<Work> = plan.steps().iter().map(|step| step.work).collect();
+        let expected = [
+            Work::Load { input: 0 },
+            Work::Compute { node: 0 },
+            Work::Compute { node: 2 },
+            Work::Store { output: 0 },
+        ];
+        assert_eq!(works, expected);
+        assert_eq!(plan.tensors()[1].layout, BlockedShape::plain(20, 1, 1));
+        assert_eq!(plan.steps()[2].inputs, [Some(1)]);
+    }
+
+    #[test]
+    fn an_output_is_stored_as_soon_as_it_is_there_and_its_place_used_again() {
+        let (mut graph, x) = graph(&[8, 5, 5]);
+        let mut y = x;
+        for _ in 0..4 {
+            y = node(&mut graph, Op::Activate(Activation::Relu), &[y]);
+        }
+        let early = graph.nodes[0].output;
+        graph.outputs.push(Output { name: "early".into(), value: early });
+        let plan = plan(graph, y).expect("a plan");
+        assert_eq!(plan.steps()[2].work, Work::Store { output: 0 });
+        let floats: usize = 3 * 8 * 25;
+        assert_eq!(plan.arena_floats(), 2 * floats.next_multiple_of(16));
+        assert_eq!(plan.least_floats(), plan.arena_floats());
+        assert_eq!(plan.range(4, 2).len(), 2 * 8 * 25);
+    }
+
+    #[test]
+    fn what_is_too_large_is_an_error_that_names_it() {
+        let (mut graph_, x) = graph(&[1, 1 << 13, 1 << 13]);
+        let y = node(&mut graph_, Op::Activate(Activation::Relu), &[x]);
+        let error = plan(graph_, y).expect_err("over a gibibyte in eight lanes");
+        assert_eq!(error.kind(), ErrorKind::ModelTooLarge);
+        assert!(error.message().contains("\"x\""), "{error:?}");
+
+        let (mut graph_, x) = graph(&[usize::MAX, usize::MAX, 2]);
+        let y = node(&mut graph_, Op::Flatten, &[x]);
+        graph_.outputs.push(Output { name: "y".into(), value: y });
+        let error = Plan::new(&graph_, &Rules, 1).expect_err("more than can be addressed");
+        assert_eq!(error.kind(), ErrorKind::ModelTooLarge);
+
+        let (mut graph_, mut x) = graph(&[1]);
+        for _ in 0..=1 << 13 {
+            x = node(&mut graph_, Op::Softmax, &[x]);
+        }
+        let error = plan(graph_, x).expect_err("too many nodes");
+        assert!(error.message().contains("8193 nodes"), "{error:?}");
+    }
+}

@@ -7,6 +7,9 @@ use crate::graph::{Graph, Op, ValueId, op_details};
 use libvision_kernels::cpu::layout::BlockedShape;
 use std::collections::{HashMap, HashSet};
 
+/// Nodes of a graph that is planned: placement takes time by the square of it.
+const MAX_NODES: usize = 1 << 13;
+
 /// Steps, and the value and layout of each tensor that they name.
 pub(super) struct Schedule {
     pub(super) steps: Vec<Step>,
@@ -16,6 +19,12 @@ pub(super) struct Schedule {
 /// Loads each input that is used, computes the nodes in the graph's order, and stores each output as soon
 /// as it is there. Flattening what is plain already makes no step: both values are one tensor.
 pub(super) fn schedule(graph: &Graph, rules: &dyn LayoutRules) -> Result<Schedule> {
+    if graph.nodes.len() > MAX_NODES {
+        return Err(Error::new(
+            ErrorKind::ModelTooLarge,
+            format!("the graph has {} nodes, and the limit is {MAX_NODES}", graph.nodes.len()),
+        ));
+    }
     let layouts = layout::choose(graph, rules)?;
     let mut outputs: HashMap<ValueId, Vec<usize>> = HashMap::new();
     for (index, output) in graph.outputs.iter().enumerate() {
