@@ -71,7 +71,7 @@ mod tests {
             std::fs::write(folder.join(name), b"").unwrap();
         }
         let names: Vec<String> =
-            expand(&[folder.clone()], 0).unwrap().into_iter().map(|image| image.name).collect();
+            expand(std::slice::from_ref(&folder), 0).unwrap().into_iter().map(|image| image.name).collect();
         std::fs::remove_dir_all(&folder).unwrap();
         let expected: Vec<String> = ["a.png", "b.JPG"].map(|n| folder.join(n).display().to_string()).into();
         assert_eq!(names, expected);
@@ -81,7 +81,7 @@ mod tests {
     fn an_empty_folder_is_an_error_that_names_it() {
         let folder = std::env::temp_dir().join(format!("vision-empty-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
-        let error = expand(&[folder.clone()], 0).err().unwrap().to_string();
+        let error = expand(std::slice::from_ref(&folder), 0).err().unwrap().to_string();
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(error.contains(&folder.display().to_string()), "{error}");
     }

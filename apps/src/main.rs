@@ -30,10 +30,9 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         eprintln!("vision: {error:#}");
-        if let Some(hint) = error.downcast_ref::<libvision::Error>().map(|e| e.kind().hint()) {
-            if !hint.is_empty() {
-                eprintln!("  help: {hint}");
-            }
+        let hint = error.downcast_ref::<libvision::Error>().map_or("", |e| e.kind().hint());
+        if !hint.is_empty() {
+            eprintln!("  help: {hint}");
         }
         ExitCode::from(EXIT_UNUSABLE)
     })

@@ -40,9 +40,13 @@ pub type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 /// What a bench runs, and how.
 pub struct Options {
+    /// File or directory.
     pub model: String,
+    /// Threads of a run.
     pub threads: usize,
+    /// Pictures of a run.
     pub batch: usize,
+    /// How many runs are measured.
     pub runs: usize,
 }
 

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 /// Checks that every node comes after the producers of its inputs, that each value has one producer,
 /// that names are unique, that inputs start with the batch axis, that activations are `f32`, and that
-/// all shapes are known and agree with what [`super::infer_shapes`] computes. Fails with
+/// all shapes are known and agree with what [`infer_shapes`](super::infer_shapes()) computes. Fails with
 /// `MODEL_INVALID` naming the node or value.
 pub fn validate(graph: &Graph) -> Result<()> {
     let mut ready = vec![false; graph.values.len()];

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 /// Bytes that every buffer's start is a multiple of.
 pub const ALIGNMENT: usize = 4096;
 
-/// A fixed number of floats, aligned to [`ALIGNMENT`].
+/// A fixed number of floats, aligned to `ALIGNMENT` bytes.
 pub struct AlignedFloats {
     start: NonNull<f32>,
     len: usize,

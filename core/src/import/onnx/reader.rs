@@ -39,7 +39,7 @@ pub struct OnnxOptions<'a> {
 
 /// Translates an ONNX file to a validated graph. Constants share `file`.
 ///
-/// The first axis of each input becomes [`Dim::Batch`]; a fixed number there becomes the graph's
+/// The first axis of each input becomes `Dim::Batch`; a fixed number there becomes the graph's
 /// `batch_limit`. Fails with `MODEL_CORRUPT`, `MODEL_INVALID`, `MODEL_TOO_LARGE`, with
 /// `OPERATOR_UNSUPPORTED` naming the nodes, or with what reading external data fails with.
 pub fn import(file: Bytes, options: OnnxOptions<'_>) -> Result<Graph> {
