@@ -192,7 +192,7 @@ fn cancelled_requests_are_answered_so_at_once() {
     canceller.cancel();
     let (answer, thread) = receiver.recv().unwrap();
     assert_eq!(kind(answer), ErrorKind::Cancelled);
-    assert_eq!(thread.as_deref(), Some("libvision-batcher"), "never on a caller's thread");
+    assert_eq!(thread.as_deref(), Some("libvision-complete"), "never on a caller's thread");
     canceller.cancel();
     stub.release();
     engine.close();

@@ -91,6 +91,12 @@ pub trait Executable: Send + Sync {
     /// Largest batch of one run.
     fn max_batch_size(&self) -> usize;
 
+    /// Contexts that keep the device busy; more would only wait for each other. One, unless copies of one
+    /// batch can overlap the computing of another.
+    fn useful_contexts(&self) -> usize {
+        1
+    }
+
     /// Bytes taken, by the executable and by each context.
     fn memory_need(&self) -> MemoryNeed;
 

@@ -1,8 +1,9 @@
-//! What is refused at the door: requests that could never be answered well, found without decoding.
+//! What is refused at the door: requests that could never be answered, found without decoding anything.
 
 use super::request::{RequestOptions, Task};
 use crate::backend::TensorSpec;
 use crate::error::{Error, ErrorKind, Result};
+use crate::graph::show_shape;
 use crate::image::{DecodeLimits, ImageSource, read_header};
 use crate::tensor::{DType, Tensor};
 use std::time::Duration;
@@ -11,26 +12,27 @@ use std::time::Duration;
 pub(super) struct Admission {
     pub(super) limits: DecodeLimits,
     pub(super) inputs: Vec<TensorSpec>,
+    pub(super) outputs: Vec<String>,
     pub(super) max_batch_size: usize,
-    pub(super) has_embedding: bool,
     /// Why pictures cannot be taken, if they cannot.
-    pub(super) no_images: Option<String>,
+    pub(super) no_pictures: Option<String>,
 }
 
 impl Admission {
-    /// Checks a picture as far as its header; files are opened only by the decode threads.
+    /// Checks a picture as far as its header. Files are opened by the decoders.
     pub(super) fn check_image(&self, image: &ImageSource, options: &RequestOptions) -> Result<()> {
         self.check_options(options)?;
-        if let Some(reason) = &self.no_images {
-            return Err(Error::new(ErrorKind::InvalidArgument, reason.clone()));
+        if let Some(reason) = &self.no_pictures {
+            return Err(Error::new(ErrorKind::ShapeMismatch, reason.clone()));
         }
-        if let ImageSource::Encoded(bytes) = image {
-            read_header(bytes, &self.limits)?;
+        match image {
+            ImageSource::Path(_) => Ok(()),
+            ImageSource::Encoded(bytes) => read_header(bytes, &self.limits).map(|_| ()),
+            ImageSource::Pixels(raw) => self.limits.check_size(raw.width, raw.height),
         }
-        Ok(())
     }
 
-    /// Checks input tensors and returns them in the graph's order, with the number of images.
+    /// Checks tensors by name and returns them in the executable's order, with the number of images.
     pub(super) fn check_tensors(
         &self,
         mut given: Vec<(String, Tensor)>,
@@ -38,78 +40,108 @@ impl Admission {
     ) -> Result<(Vec<Tensor>, usize)> {
         self.check_options(options)?;
         let mut tensors = Vec::with_capacity(self.inputs.len());
-        let mut images = None;
         for spec in &self.inputs {
-            let Some(at) = given.iter().position(|(name, _)| *name == spec.name) else {
-                return Err(self.wrong_names(&given));
+            let at = given.iter().position(|(name, _)| *name == spec.name);
+            let Some(at) = at else { return Err(self.wrong_names(spec, &given)) };
+            let (_, tensor) = given.swap_remove(at);
+            check_tensor(spec, &tensor)?;
+            tensors.push(tensor);
+        }
+        if let Some((name, _)) = given.first() {
+            let problem = match self.inputs.iter().any(|spec| spec.name == *name) {
+                true => "is given twice",
+                false => "is not among the model's inputs",
             };
-            let (name, tensor) = given.swap_remove(at);
-            if tensor.dtype() != DType::F32 {
-                let message = format!("input \"{name}\": expected f32, found {}", tensor.dtype());
-                return Err(Error::new(ErrorKind::DTypeMismatch, message));
-            }
-            let count = tensor.shape().first().copied().unwrap_or(0);
-            if tensor.shape() != spec.shape_for(count) || count == 0 {
-                let mut expected = vec!["N".to_owned()];
-                expected.extend(spec.shape_for(1).iter().skip(1).map(usize::to_string));
+            return Err(invalid(format!("input {name:?} {problem}; they are {}", self.input_names())));
+        }
+        let images = tensors.first().map_or(0, |tensor| tensor.shape()[0]);
+        for (spec, tensor) in self.inputs.iter().zip(&tensors) {
+            if tensor.shape()[0] != images {
                 let message = format!(
-                    "input \"{name}\": expected shape [{}] with N of at least 1, found {:?}",
-                    expected.join(", "),
-                    tensor.shape()
+                    "input {:?}: expected {images} images, as many as input {:?} has, found {}",
+                    spec.name,
+                    self.inputs[0].name,
+                    tensor.shape()[0]
                 );
                 return Err(Error::new(ErrorKind::ShapeMismatch, message));
             }
-            if *images.get_or_insert(count) != count {
-                let message = format!("input \"{name}\" has {count} images, another input has {images:?}");
-                return Err(Error::new(ErrorKind::ShapeMismatch, message));
-            }
-            tensors.push(tensor);
         }
-        if !given.is_empty() {
-            return Err(self.wrong_names(&given));
-        }
-        let images = images.unwrap_or(0);
         if images > self.max_batch_size {
             let message = format!(
-                "{images} images in one request are more than max_batch_size, {}",
-                self.max_batch_size
+                "input {:?}: expected at most max_batch_size images, {}, found {images}",
+                self.inputs[0].name, self.max_batch_size
             );
-            return Err(Error::new(ErrorKind::InvalidArgument, message));
+            return Err(invalid(message));
         }
         if images > 1 && matches!(options.task, Task::Classify { .. }) {
-            let message = format!("classify takes one image a request, found {images}");
-            return Err(Error::new(ErrorKind::InvalidArgument, message));
+            let message =
+                format!("classify takes one image in a request, found {images}; submit each, or run");
+            return Err(invalid(message));
         }
         Ok((tensors, images))
     }
 
-    fn wrong_names(&self, left: &[(String, Tensor)]) -> Error {
-        let quoted =
-            |names: Vec<&str>| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
-        let expected = quoted(self.inputs.iter().map(|spec| spec.name.as_str()).collect());
-        let found = quoted(left.iter().map(|(name, _)| name.as_str()).collect());
-        let message =
-            format!("the model's inputs are {expected}, each given once; left over or wrong: {found}");
-        Error::new(ErrorKind::InvalidArgument, message)
+    fn wrong_names(&self, missing: &TensorSpec, given: &[(String, Tensor)]) -> Error {
+        let given: Vec<String> = given.iter().map(|(name, _)| format!("{name:?}")).collect();
+        let given = if given.is_empty() { "nothing else".into() } else { given.join(", ") };
+        invalid(format!(
+            "input {:?} is missing, found {given}; the model's inputs are {}",
+            missing.name,
+            self.input_names()
+        ))
+    }
+
+    fn input_names(&self) -> String {
+        let names: Vec<String> = self.inputs.iter().map(|spec| format!("{:?}", spec.name)).collect();
+        names.join(", ")
     }
 
     fn check_options(&self, options: &RequestOptions) -> Result<()> {
         match options.task {
             Task::Classify { top_k: 0, .. } => {
-                return Err(Error::new(ErrorKind::InvalidArgument, "top_k must be at least 1, found 0"));
+                return Err(invalid("top_k must be at least 1, found 0".into()));
             }
             Task::Classify { min_score, .. } if min_score.is_nan() => {
-                return Err(Error::new(ErrorKind::InvalidArgument, "min_score must be a number, found NaN"));
+                return Err(invalid("min_score must be a number, found NaN".into()));
             }
-            Task::Embed if !self.has_embedding => {
-                let message = "the model has no embedding: no pooled feature before a classifier was found";
+            Task::Embed if !self.outputs.iter().any(|name| name == "embedding") => {
+                let message = format!(
+                    "the model has no output \"embedding\": no pooled feature before a classifier was found; \
+                     its outputs are {}",
+                    self.outputs.join(", ")
+                );
                 return Err(Error::new(ErrorKind::OutputMissing, message));
             }
-            _ => {}
+            Task::Classify { .. } | Task::Embed | Task::Run => {}
         }
         if options.deadline == Some(Duration::ZERO) {
-            return Err(Error::new(ErrorKind::DeadlineExceeded, "the deadline has passed already"));
+            return Err(Error::new(
+                ErrorKind::DeadlineExceeded,
+                "the deadline has passed already: 0 s are allowed",
+            ));
         }
         Ok(())
     }
+}
+
+fn check_tensor(spec: &TensorSpec, tensor: &Tensor) -> Result<()> {
+    let TensorSpec { name, shape, .. } = spec;
+    if tensor.dtype() != DType::F32 {
+        let message = format!("input {name:?}: expected f32, found {}", tensor.dtype());
+        return Err(Error::new(ErrorKind::DTypeMismatch, message));
+    }
+    let images = tensor.shape().first().copied().unwrap_or(0);
+    if images == 0 || tensor.shape() != spec.shape_for(images) {
+        let message = format!(
+            "input {name:?}: expected shape {} with N at least 1, found {:?}",
+            show_shape(shape),
+            tensor.shape()
+        );
+        return Err(Error::new(ErrorKind::ShapeMismatch, message));
+    }
+    Ok(())
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(ErrorKind::InvalidArgument, message)
 }

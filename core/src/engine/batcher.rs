@@ -1,152 +1,73 @@
-//! The batcher: which request is prepared where, which batch runs when. A pure state machine: no thread,
-//! no clock, no memory of pictures. The engine's threads feed it events and carry out its actions.
+//! The batcher: who is decoded next, who runs with whom, and when. A pure state machine without thread,
+//! clock or picture: the engine's threads feed it events and carry out its actions, a simulation does the
+//! same. Equal events give equal actions.
 //!
-//! A request waits for a decode thread and for room in the open batch, is prepared into its slots, and
-//! runs when its batch does. A batch is sealed, so that nothing more joins, when it is full, or when a
-//! worker is idle and the batch's oldest request has waited for `max_queue_delay`; it is dispatched as
-//! soon as everything in it is prepared. While all workers are busy it stays open and fills.
+//! A request waits for a decoder, is decoded, takes its place in the batch that is forming, and is written
+//! into its slots there. A batch that is full goes to the next idle worker. One that is not goes when its
+//! first request has had its place for `max_queue_delay` and a worker is idle; while all workers are busy it
+//! stays open and fills. Places are given in order of acceptance among those that are decoded, so one
+//! picture that takes long to decode holds up nobody.
+
+mod forming;
+mod language;
 
 use super::clock::Time;
+use forming::FormingBatch;
+pub use language::{Action, Event, Place, Refusal, RequestId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-/// Names a request for as long as it is in the engine.
-pub type RequestId = u64;
-
-/// What the batcher has to work with.
+/// What the batcher has to work with; every number is at least 1.
 #[derive(Clone, Copy, Debug)]
 pub struct BatcherConfig {
     /// Slots of one batch.
     pub max_batch_size: usize,
-    /// How long the oldest request of a batch waits for others.
+    /// How long the first request of a batch keeps its place waiting for others.
     pub max_queue_delay: Duration,
-    /// Threads that prepare requests.
-    pub decode_threads: usize,
+    /// Requests accepted and not yet given to a worker.
+    pub queue_capacity: usize,
+    /// Threads that decode and fill slots.
+    pub decoders: usize,
     /// Threads that run batches.
     pub workers: usize,
-    /// Buffers that batches are built in.
+    /// Buffers that batches are built in; more than `workers`, or nothing is built while all are busy.
     pub stagings: usize,
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A request was accepted.
-    Accepted {
-        /// Its name, never used before.
-        id: RequestId,
-        /// Slots it takes, 1 to `max_batch_size`.
-        slots: usize,
-        /// When its answer stops being of use.
-        deadline: Option<Time>,
-    },
-    /// A decode thread is done with a request.
-    Prepared {
-        /// Which.
-        id: RequestId,
-        /// Whether its slots are filled.
-        succeeded: bool,
-    },
-    /// A worker is done with a batch; its results are at hand.
-    BatchDone {
-        /// Which worker.
-        worker: usize,
-        /// The buffer that the batch was in.
-        staging: usize,
-        /// The requests that ran.
-        ids: Vec<RequestId>,
-    },
-    /// The caller does not want the answer any more.
-    Cancelled {
-        /// Of which request; it may be answered already.
-        id: RequestId,
-    },
-    /// Time has passed.
-    Tick,
-    /// Nothing more will be accepted; what was is to run without delay.
-    Close,
-}
-
-/// A request's place in a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Which request.
-    pub id: RequestId,
-    /// Its first slot.
-    pub first_slot: usize,
-    /// How many it has.
-    pub slots: usize,
-}
-
-/// Why a request is answered without a result.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The caller cancelled.
-    Cancelled,
-    /// Its deadline passed.
-    DeadlineExceeded,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// A decode thread prepares the request into its slots.
-    Prepare {
-        /// The buffer.
-        staging: usize,
-        /// The request and its slots.
-        place: Place,
-    },
-    /// A worker runs the batch.
-    Dispatch {
-        /// Which worker.
-        worker: usize,
-        /// The buffer.
-        staging: usize,
-        /// What is in it; slots of none of these hold nothing of use.
-        places: Vec<Place>,
-    },
-    /// The result that came with the event is the request's answer.
-    Deliver {
-        /// Which request.
-        id: RequestId,
-    },
-    /// The request is answered without a result.
-    Refuse {
-        /// Which request.
-        id: RequestId,
-        /// Why.
-        refusal: Refusal,
-    },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Waiting,
-    Preparing,
-    Ready,
-    Running,
 }
 
 #[derive(Debug)]
 struct Entry {
     slots: usize,
-    accepted: Time,
     deadline: Option<Time>,
     stage: Stage,
 }
 
+/// How far a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Waiting,
+    Decoding,
+    /// Decoded, in the hands of a decoder, without a place.
+    Held {
+        decoder: usize,
+    },
+    Placed {
+        staging: usize,
+    },
+    Running,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Decoder {
+    Idle,
+    Decoding(RequestId),
+    Holding(RequestId),
+    Filling { id: RequestId, staging: usize },
+}
+
 #[derive(Debug)]
-struct OpenBatch {
+struct Running {
     staging: usize,
-    /// Slots given out; those of requests that are gone stay given out until the batch has run.
-    used_slots: usize,
-    /// When its first request was accepted.
-    oldest: Time,
-    sealed: bool,
-    /// Those being prepared, whether their request is still in the engine or not.
-    preparing: usize,
-    places: Vec<Place>,
+    ids: Vec<RequestId>,
 }
 
 /// The state. See the module for the rules.
@@ -155,16 +76,19 @@ pub struct Batcher {
     config: BatcherConfig,
     requests: BTreeMap<RequestId, Entry>,
     deadlines: BTreeSet<(Time, RequestId)>,
-    waiting: VecDeque<RequestId>,
-    /// Where each request that is being prepared will be; kept when the request itself is gone.
-    preparing: BTreeMap<RequestId, usize>,
-    /// Oldest first; only the last may be unsealed.
-    batches: VecDeque<OpenBatch>,
-    idle_decode_threads: usize,
-    idle_workers: BTreeSet<usize>,
+    /// Without a decoder.
+    waiting: BTreeSet<RequestId>,
+    /// Decoded and without a place.
+    held: BTreeSet<RequestId>,
+    decoders: Vec<Decoder>,
+    /// Oldest first; all but the last are sealed.
+    forming: VecDeque<FormingBatch>,
     free_stagings: BTreeSet<usize>,
-    running: usize,
-    closing: bool,
+    /// By worker.
+    running: Vec<Option<Running>>,
+    /// Requests at a worker whose answer is still wanted.
+    running_requests: usize,
+    is_closing: bool,
 }
 
 impl Batcher {
@@ -174,178 +98,252 @@ impl Batcher {
             config,
             requests: BTreeMap::new(),
             deadlines: BTreeSet::new(),
-            waiting: VecDeque::new(),
-            preparing: BTreeMap::new(),
-            batches: VecDeque::new(),
-            idle_decode_threads: config.decode_threads,
-            idle_workers: (0..config.workers).collect(),
+            waiting: BTreeSet::new(),
+            held: BTreeSet::new(),
+            decoders: vec![Decoder::Idle; config.decoders],
+            forming: VecDeque::new(),
             free_stagings: (0..config.stagings).collect(),
-            running: 0,
-            closing: false,
+            running: (0..config.workers).map(|_| None).collect(),
+            running_requests: 0,
+            is_closing: false,
         }
     }
 
-    /// Requests accepted, not yet answered and not yet dispatched.
+    /// Requests accepted and not yet given to a worker.
     pub fn queued(&self) -> usize {
-        self.requests.len() - self.running
+        self.requests.len() - self.running_requests
     }
 
-    /// Whether no request is in the engine and no thread works for one.
-    pub fn is_idle(&self) -> bool {
-        self.requests.is_empty()
-            && self.preparing.is_empty()
-            && self.idle_workers.len() == self.config.workers
+    /// Why a request that came now would be refused.
+    pub fn refusal(&self) -> Option<Refusal> {
+        if self.is_closing {
+            Some(Refusal::Closed)
+        } else if self.queued() >= self.config.queue_capacity {
+            Some(Refusal::QueueFull)
+        } else {
+            None
+        }
     }
 
-    /// Takes in what happened at `now` and says what is to be done, in order.
+    /// Whether nothing is accepted any more, every request is answered, and nobody works for one.
+    pub fn is_drained(&self) -> bool {
+        self.is_closing
+            && self.requests.is_empty()
+            && self.decoders.iter().all(|decoder| *decoder == Decoder::Idle)
+            && self.running.iter().all(Option::is_none)
+    }
+
+    /// When [`Event::Tick`] is due if nothing else happens before; always after the last event.
+    pub fn next_wakeup(&self) -> Option<Time> {
+        let deadline = self.deadlines.first().map(|&(deadline, _)| deadline);
+        let due = self.unclaimed().map(|batch| batch.opened.after(self.config.max_queue_delay));
+        deadline.into_iter().chain(due).min()
+    }
+
+    /// Takes in what happened at `now`, which is never before an earlier one, and says what is to be done.
     pub fn step(&mut self, now: Time, event: Event) -> Vec<Action> {
         let mut actions = Vec::new();
+        self.expire(now, &mut actions);
         match event {
-            Event::Accepted { id, slots, deadline } => {
-                self.requests.insert(id, Entry { slots, accepted: now, deadline, stage: Stage::Waiting });
-                self.deadlines.extend(deadline.map(|deadline| (deadline, id)));
-                self.waiting.push_back(id);
-            }
-            Event::Prepared { id, succeeded } => self.prepared(id, succeeded, &mut actions),
-            Event::BatchDone { worker, staging, ids } => {
-                self.idle_workers.insert(worker);
-                self.free_stagings.insert(staging);
-                for id in ids {
-                    if self.remove(id).is_some() {
-                        actions.push(Action::Deliver { id });
-                    }
-                }
-            }
+            Event::Arrived { id, slots, deadline } => self.arrived(now, id, slots, deadline, &mut actions),
+            Event::Decoded { decoder, succeeded } => self.decoded(decoder, succeeded, &mut actions),
+            Event::Filled { decoder, succeeded } => self.filled(decoder, succeeded, &mut actions),
+            Event::BatchDone { worker } => self.batch_done(worker, &mut actions),
             Event::Cancelled { id } => self.refuse(id, Refusal::Cancelled, &mut actions),
             Event::Tick => {}
-            Event::Close => self.closing = true,
+            Event::Close => self.is_closing = true,
         }
-        while let Some(&(deadline, id)) = self.deadlines.first() {
-            if deadline > now {
-                break;
-            }
-            self.refuse(id, Refusal::DeadlineExceeded, &mut actions);
-        }
-        // A batch that goes makes room for a new one, which may be due already.
-        while self.assign(&mut actions) | self.dispatch(now, &mut actions) {}
+        self.drop_empty_batches();
+        self.give_places(now, &mut actions);
+        self.run_batches(now, &mut actions);
+        self.decode_waiting(&mut actions);
         actions
     }
 
-    /// When [`Event::Tick`] is due if nothing else happens before.
-    pub fn next_wakeup(&self) -> Option<Time> {
-        let deadline = self.deadlines.first().map(|&(deadline, _)| deadline);
-        let delay = match self.batches.front() {
-            Some(batch) if !batch.sealed && !self.idle_workers.is_empty() => {
-                Some(batch.oldest.after(self.config.max_queue_delay))
-            }
-            _ => None,
-        };
-        deadline.into_iter().chain(delay).min()
+    fn expire(&mut self, now: Time, actions: &mut Vec<Action>) {
+        while let Some(&(deadline, id)) = self.deadlines.first()
+            && deadline <= now
+        {
+            self.refuse(id, Refusal::DeadlineExceeded, actions);
+        }
     }
 
-    fn prepared(&mut self, id: RequestId, succeeded: bool, actions: &mut Vec<Action>) {
-        self.idle_decode_threads += 1;
-        let Some(staging) = self.preparing.remove(&id) else { return };
-        if let Some(batch) = self.batches.iter_mut().find(|batch| batch.staging == staging) {
-            batch.preparing -= 1;
+    fn arrived(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        slots: usize,
+        deadline: Option<Time>,
+        actions: &mut Vec<Action>,
+    ) {
+        debug_assert!((1..=self.config.max_batch_size).contains(&slots), "{slots} slots fit no batch");
+        let late = deadline.filter(|deadline| *deadline <= now).map(|_| Refusal::DeadlineExceeded);
+        if let Some(refusal) = self.refusal().or(late) {
+            actions.push(Action::Refuse { id, refusal });
+            return;
         }
+        self.requests.insert(id, Entry { slots, deadline, stage: Stage::Waiting });
+        self.deadlines.extend(deadline.map(|deadline| (deadline, id)));
+        self.waiting.insert(id);
+    }
+
+    fn decoded(&mut self, decoder: usize, succeeded: bool, actions: &mut Vec<Action>) {
+        let Decoder::Decoding(id) = self.decoders[decoder] else { return };
+        self.decoders[decoder] = Decoder::Idle;
         match self.requests.get_mut(&id) {
-            Some(entry) if succeeded => entry.stage = Stage::Ready,
-            Some(_) => {
-                self.remove(id);
-                actions.push(Action::Deliver { id });
+            Some(entry) if succeeded => {
+                entry.stage = Stage::Held { decoder };
+                self.decoders[decoder] = Decoder::Holding(id);
+                self.held.insert(id);
             }
+            Some(_) => self.deliver(id, actions),
+            None if succeeded => actions.push(Action::Discard { decoder }),
             None => {}
         }
     }
 
+    fn filled(&mut self, decoder: usize, succeeded: bool, actions: &mut Vec<Action>) {
+        let Decoder::Filling { id, staging } = self.decoders[decoder] else { return };
+        self.decoders[decoder] = Decoder::Idle;
+        if let Some(batch) = self.forming.iter_mut().find(|batch| batch.staging == staging) {
+            batch.filled(id, succeeded);
+        }
+        if !succeeded {
+            self.deliver(id, actions);
+        }
+    }
+
+    fn batch_done(&mut self, worker: usize, actions: &mut Vec<Action>) {
+        let Some(Running { staging, ids }) = self.running[worker].take() else { return };
+        self.free_stagings.insert(staging);
+        for id in ids {
+            self.deliver(id, actions);
+        }
+    }
+
+    fn deliver(&mut self, id: RequestId, actions: &mut Vec<Action>) {
+        if self.remove(id, actions) {
+            actions.push(Action::Deliver { id });
+        }
+    }
+
     fn refuse(&mut self, id: RequestId, refusal: Refusal, actions: &mut Vec<Action>) {
-        if self.remove(id).is_some() {
+        if self.remove(id, actions) {
             actions.push(Action::Refuse { id, refusal });
         }
     }
 
-    /// Takes a request out of the engine, whatever it was doing. Its slots stay as they are.
-    fn remove(&mut self, id: RequestId) -> Option<Entry> {
-        let entry = self.requests.remove(&id)?;
+    /// Takes a request out wherever it is and frees what it holds. False if it is not there.
+    fn remove(&mut self, id: RequestId, actions: &mut Vec<Action>) -> bool {
+        let Some(entry) = self.requests.remove(&id) else { return false };
         if let Some(deadline) = entry.deadline {
             self.deadlines.remove(&(deadline, id));
         }
         match entry.stage {
-            Stage::Waiting => self.waiting.retain(|&waiting| waiting != id),
-            Stage::Preparing | Stage::Ready => {
-                for batch in &mut self.batches {
-                    batch.places.retain(|place| place.id != id);
+            Stage::Waiting => drop(self.waiting.remove(&id)),
+            // Its decoder learns of it when it is done.
+            Stage::Decoding => {}
+            Stage::Held { decoder } => {
+                self.held.remove(&id);
+                self.decoders[decoder] = Decoder::Idle;
+                actions.push(Action::Discard { decoder });
+            }
+            Stage::Placed { staging } => {
+                if let Some(batch) = self.forming.iter_mut().find(|batch| batch.staging == staging) {
+                    batch.leave(id);
                 }
             }
-            Stage::Running => self.running -= 1,
+            Stage::Running => self.running_requests -= 1,
         }
-        Some(entry)
+        true
     }
 
-    /// Gives waiting requests to idle decode threads while there is room in a batch. Whether there were any.
-    fn assign(&mut self, actions: &mut Vec<Action>) -> bool {
-        let before = actions.len();
-        while self.idle_decode_threads > 0 {
-            let Some(&id) = self.waiting.front() else { break };
-            let Some(entry) = self.requests.get_mut(&id) else { break };
-            let (slots, accepted) = (entry.slots, entry.accepted);
-            if let Some(last) = self.batches.back_mut() {
-                last.sealed |= last.used_slots + slots > self.config.max_batch_size;
-            }
-            if self.batches.back().is_none_or(|last| last.sealed) {
-                let Some(staging) = self.free_stagings.pop_first() else { break };
-                self.batches.push_back(OpenBatch {
-                    staging,
-                    used_slots: 0,
-                    oldest: accepted,
-                    sealed: false,
-                    preparing: 0,
-                    places: Vec::new(),
-                });
-            }
-            let Some(batch) = self.batches.back_mut() else { break };
-            let place = Place { id, first_slot: batch.used_slots, slots };
-            batch.used_slots += slots;
-            batch.sealed = batch.used_slots == self.config.max_batch_size;
-            batch.preparing += 1;
-            batch.places.push(place);
-            entry.stage = Stage::Preparing;
-            self.preparing.insert(id, batch.staging);
-            self.waiting.pop_front();
-            self.idle_decode_threads -= 1;
-            actions.push(Action::Prepare { staging: batch.staging, place });
-        }
-        actions.len() > before
+    fn drop_empty_batches(&mut self) {
+        let is_empty = |batch: &&FormingBatch| batch.is_empty();
+        self.free_stagings.extend(self.forming.iter().filter(is_empty).map(|batch| batch.staging));
+        self.forming.retain(|batch| !batch.is_empty());
     }
 
-    /// Gives batches that are due and prepared to idle workers, oldest first. Whether one went.
-    fn dispatch(&mut self, now: Time, actions: &mut Vec<Action>) -> bool {
-        let before = self.batches.len();
-        while let Some(batch) = self.batches.front_mut() {
-            if batch.preparing == 0 && batch.places.is_empty() {
-                // Everything in it failed or was cancelled.
-                self.free_stagings.insert(batch.staging);
-                self.batches.pop_front();
-                continue;
+    /// Gives places to those that are decoded, the earliest accepted first. Stops at the first that finds
+    /// none, so that none is overtaken for ever.
+    fn give_places(&mut self, now: Time, actions: &mut Vec<Action>) {
+        while let Some(&id) = self.held.first() {
+            let Some(entry) = self.requests.get_mut(&id) else { return };
+            let Stage::Held { decoder } = entry.stage else { return };
+            let slots = entry.slots;
+            let open = self.forming.back_mut().filter(|batch| !batch.is_sealed);
+            let mut place = open.and_then(|batch| batch.take(id, slots));
+            if place.is_none()
+                && let Some(staging) = self.free_stagings.pop_first()
+            {
+                let mut batch = FormingBatch::new(staging, self.config.max_batch_size, now);
+                place = batch.take(id, slots);
+                if let Some(last) = self.forming.back_mut() {
+                    last.is_sealed = true;
+                }
+                self.forming.push_back(batch);
             }
-            let Some(&worker) = self.idle_workers.first() else { break };
-            let is_due = now >= batch.oldest.after(self.config.max_queue_delay)
-                || (self.closing && self.waiting.is_empty());
-            batch.sealed |= is_due;
-            if !batch.sealed || batch.preparing > 0 {
-                break;
-            }
-            let Some(batch) = self.batches.pop_front() else { break };
-            self.idle_workers.remove(&worker);
-            self.running += batch.places.len();
-            for place in &batch.places {
+            let (Some(place), Some(batch)) = (place, self.forming.back()) else { return };
+            let staging = batch.staging;
+            entry.stage = Stage::Placed { staging };
+            self.held.remove(&id);
+            self.decoders[decoder] = Decoder::Filling { id, staging };
+            actions.push(Action::Fill { decoder, staging, place });
+        }
+    }
+
+    /// The batch that takes others in, if a worker is idle that no batch before it will take.
+    fn unclaimed(&self) -> Option<&FormingBatch> {
+        let idle_workers = self.running.iter().filter(|running| running.is_none()).count();
+        self.forming.back().filter(|batch| !batch.is_sealed && idle_workers >= self.forming.len())
+    }
+
+    /// Gives batches that are complete and written to idle workers, the oldest first.
+    fn run_batches(&mut self, now: Time, actions: &mut Vec<Action>) {
+        let delay = self.config.max_queue_delay;
+        let is_due = self.unclaimed().is_some_and(|batch| now >= batch.opened.after(delay));
+        let seals = is_due || (self.is_closing && self.nobody_comes());
+        if let Some(last) = self.forming.back_mut() {
+            last.is_sealed |= seals;
+        }
+        while let Some(worker) = self.running.iter().position(Option::is_none) {
+            let is_complete = |batch: &FormingBatch| {
+                batch.is_filled() && (batch.is_sealed || batch.is_full() || !self.held.is_empty())
+            };
+            let Some(batch) =
+                self.forming.iter().position(is_complete).and_then(|at| self.forming.remove(at))
+            else {
+                return;
+            };
+            let staging = batch.staging;
+            let places = batch.into_places();
+            for place in &places {
                 if let Some(entry) = self.requests.get_mut(&place.id) {
                     entry.stage = Stage::Running;
                 }
             }
-            actions.push(Action::Dispatch { worker, staging: batch.staging, places: batch.places });
+            self.running_requests += places.len();
+            let ids = places.iter().map(|place| place.id).collect();
+            self.running[worker] = Some(Running { staging, ids });
+            actions.push(Action::Run { worker, staging, places });
         }
-        self.batches.len() < before
+    }
+
+    /// Whether no request is on its way to a place.
+    fn nobody_comes(&self) -> bool {
+        let on_its_way = |decoder: &Decoder| matches!(decoder, Decoder::Decoding(_) | Decoder::Holding(_));
+        self.waiting.is_empty() && !self.decoders.iter().any(on_its_way)
+    }
+
+    fn decode_waiting(&mut self, actions: &mut Vec<Action>) {
+        while let Some(decoder) = self.decoders.iter().position(|decoder| *decoder == Decoder::Idle)
+            && let Some(id) = self.waiting.pop_first()
+        {
+            self.decoders[decoder] = Decoder::Decoding(id);
+            if let Some(entry) = self.requests.get_mut(&id) {
+                entry.stage = Stage::Decoding;
+            }
+            actions.push(Action::Decode { decoder, id });
+        }
     }
 }

@@ -1,54 +1,85 @@
-//! The place where an answer meets the caller that waits for it.
+//! The place where an answer meets its caller, and the thread that calls callbacks.
 
+use super::panic::contained;
 use super::request::Response;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crossbeam::channel::{Receiver, Sender};
 use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Takes the answer once it is there.
 pub(super) type Callback = Box<dyn FnOnce(Result<Response>) + Send>;
 
+/// A callback with its answer, for the thread that calls it.
+pub(super) type Delivery = (Callback, Result<Response>);
+
+/// Holds the answer to one request, or what is to be called with it.
+#[derive(Default)]
+pub(super) struct Answer {
+    state: Mutex<State>,
+    ready: Condvar,
+}
+
+#[derive(Default)]
 enum State {
-    Empty,
+    #[default]
+    Open,
     Callback(Callback),
-    Answered(Result<Response>),
+    Ready(Result<Response>),
     Taken,
 }
 
-/// Holds the answer to one request, or what is to be called with it.
-pub(super) struct Completion {
-    state: Mutex<State>,
-    answered: Condvar,
+/// The engine's side of an [`Answer`]. Gives it exactly once: if it is dropped without, the answer is
+/// `INTERNAL`.
+pub(super) struct Completer {
+    answer: Arc<Answer>,
+    /// As long as one of these is there, the thread that receives goes on.
+    callbacks: Sender<Delivery>,
 }
 
-impl Completion {
-    pub(super) fn new() -> Self {
-        Self { state: Mutex::new(State::Empty), answered: Condvar::new() }
+impl Completer {
+    pub(super) fn new(answer: Arc<Answer>, callbacks: Sender<Delivery>) -> Self {
+        Self { answer, callbacks }
     }
 
-    /// Gives the answer. The engine does so exactly once.
-    pub(super) fn complete(&self, answer: Result<Response>) {
-        let mut state = self.state.lock();
+    /// Gives the answer: wakes who waits for it, or hands it to the thread that calls callbacks. Runs no
+    /// code of the caller's.
+    pub(super) fn complete(self, answer: Result<Response>) {
+        self.give(answer);
+    }
+
+    fn give(&self, answer: Result<Response>) {
+        let mut state = self.answer.state.lock();
         match std::mem::replace(&mut *state, State::Taken) {
-            State::Empty => {
-                *state = State::Answered(answer);
-                self.answered.notify_all();
+            State::Open => {
+                *state = State::Ready(answer);
+                self.answer.ready.notify_all();
             }
-            State::Callback(callback) => {
-                drop(state);
-                callback(answer);
-            }
-            first @ (State::Answered(_) | State::Taken) => {
-                debug_assert!(false, "a request was answered twice");
-                *state = first;
-            }
+            // The receiver outlives every sender.
+            State::Callback(callback) => drop(self.callbacks.send((callback, answer))),
+            given @ (State::Ready(_) | State::Taken) => *state = given,
         }
     }
+}
 
+impl Drop for Completer {
+    fn drop(&mut self) {
+        if matches!(*self.answer.state.lock(), State::Open | State::Callback(_)) {
+            self.give(Err(Error::new(
+                ErrorKind::Internal,
+                "the engine dropped the request without an answer",
+            )));
+        }
+    }
+}
+
+impl Answer {
+    /// Has `callback` called with the answer; at once and here if the answer is there already.
     pub(super) fn on_complete(&self, callback: Callback) {
         let mut state = self.state.lock();
         match std::mem::replace(&mut *state, State::Taken) {
-            State::Answered(answer) => {
+            State::Ready(answer) => {
                 drop(state);
                 callback(answer);
             }
@@ -56,41 +87,34 @@ impl Completion {
         }
     }
 
-    pub(super) fn wait(&self) -> Result<Response> {
+    /// Blocks until the answer is there, or until `timeout` has passed if there is one.
+    pub(super) fn wait(&self, timeout: Option<Duration>) -> Option<Result<Response>> {
+        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut state = self.state.lock();
         loop {
-            match std::mem::replace(&mut *state, State::Empty) {
-                State::Answered(answer) => {
-                    *state = State::Taken;
-                    return answer;
-                }
-                other => *state = other,
-            }
-            self.answered.wait(&mut state);
-        }
-    }
-
-    /// `None` if the answer is not there in time.
-    pub(super) fn wait_timeout(&self, timeout: Duration) -> Option<Result<Response>> {
-        let end = Instant::now().checked_add(timeout);
-        let mut state = self.state.lock();
-        loop {
-            match std::mem::replace(&mut *state, State::Empty) {
-                State::Answered(answer) => {
-                    *state = State::Taken;
-                    return Some(answer);
-                }
+            match std::mem::replace(&mut *state, State::Taken) {
+                State::Ready(answer) => return Some(answer),
                 other => *state = other,
             }
             match end {
-                Some(end) if self.answered.wait_until(&mut state, end).timed_out() => {
-                    if !matches!(*state, State::Answered(_)) {
+                None => self.ready.wait(&mut state),
+                Some(end) => {
+                    if self.ready.wait_until(&mut state, end).timed_out() && matches!(*state, State::Open) {
                         return None;
                     }
                 }
-                Some(_) => {}
-                None => self.answered.wait(&mut state),
             }
         }
+    }
+}
+
+/// Calls callbacks, one after the other, until no more can come. One that panics harms no other.
+pub(super) fn run_callbacks(deliveries: &Receiver<Delivery>) {
+    for (callback, answer) in deliveries {
+        // The panic hook has reported it; there is nobody to hand it to.
+        let _ = contained("a callback", || {
+            callback(answer);
+            Ok(())
+        });
     }
 }

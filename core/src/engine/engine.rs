@@ -2,165 +2,205 @@
 
 use super::admission::Admission;
 use super::batcher::BatcherConfig;
-use super::clock::RealClock;
+use super::clock::{Clock, RealClock};
+use super::completion::run_callbacks;
 use super::config::EngineOptions;
-use super::intake::Intake;
-use super::pending::{Canceller, Pending};
+use super::describe::Description;
+use super::hand_over::Input;
+use super::intake::Decoder;
+use super::pending::Pending;
+use super::pictures::preprocessor_for;
 use super::request::{RequestOptions, Response};
-use super::shared::{Payload, Shared};
-use super::staging::Staging;
+use super::scheduler::{Channels, Scheduler, forked};
+use super::shutdown::Threads;
+use super::staging::{Staging, output_buffers};
 use super::worker::Worker;
-use crate::backend::{Backend, CompileOptions, Executable, TensorSpec, registry};
-use crate::error::{Error, ErrorKind, Result};
-use crate::graph::Dim;
+use crate::backend::{Availability, Backend, CompileOptions, registry};
+use crate::error::Result;
 use crate::image::ImageSource;
 use crate::model::Model;
-use crate::preprocess::CpuPreprocessor;
 use crate::tensor::Tensor;
-use crossbeam::channel::unbounded;
-use parking_lot::Mutex;
-use std::fmt::Write;
+use crossbeam::channel::{bounded, unbounded};
 use std::sync::Arc;
-use std::thread::{JoinHandle, ThreadId};
-
-/// Largest batch and queue that may be asked for: far beyond use, well within memory.
-const MAX_BATCH_SIZE: usize = 4096;
-const MAX_QUEUE_CAPACITY: usize = 1 << 20;
-/// More decode threads than this only wait for each other.
-const MAX_DECODE_THREADS: usize = 64;
-const DEFAULT_DECODE_THREADS: usize = 8;
 
 /// Takes pictures or tensors from any number of threads, forms batches, and answers each request once.
 ///
-/// Two engines in one process do not disturb each other. Dropping an engine closes it.
+/// All memory for batches is taken when it is made. Two engines in one process do not disturb each other.
+/// Dropping an engine closes it. A child process made by `fork` cannot use the engines of its parent: it
+/// gets `ENGINE_CLOSED` from them.
 pub struct Engine {
-    inner: Arc<Inner>,
-}
-
-struct Inner {
     model: Arc<Model>,
-    shared: Arc<Shared>,
+    scheduler: Arc<Scheduler>,
     admission: Admission,
     device: String,
     description: String,
-    thread_ids: Vec<ThreadId>,
-    /// Taken by the first to close; others wait for it to be done.
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Threads,
+}
+
+/// Where an engine runs and what time it lives by.
+pub struct Surroundings {
+    /// Prepares the model and runs it.
+    pub backend: Arc<dyn Backend>,
+    /// Name of the device, for people.
+    pub device: String,
+    /// Why this device, for people.
+    pub reason: String,
+    /// Decides delays and deadlines.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Engine {
-    /// Prepares `model` for the device, takes all memory and starts the threads.
+    /// Prepares `model` for the device, takes all memory and starts the threads. Blocks meanwhile.
+    ///
+    /// Fails with `INVALID_ARGUMENT` for an option that is zero where that means unlimited, or beyond use;
+    /// with `DEVICE_UNAVAILABLE`, `OPERATOR_UNSUPPORTED` or `OUT_OF_MEMORY` where the device cannot run it.
     pub fn new(model: Arc<Model>, options: &EngineOptions) -> Result<Self> {
+        options.check()?;
         let device = registry::open(&options.device)?;
-        Self::start(model, options, device.backend, &device.name, &device.reason)
+        let (backend, clock) = (device.backend, Arc::new(RealClock::new()));
+        Self::start(
+            model,
+            options,
+            Surroundings { backend, device: device.name, reason: device.reason, clock },
+        )
     }
 
-    /// The same on a backend of the caller's own, whatever `options.device` says.
+    /// The same on a backend of the caller's own, whatever `options.device` says: the way in for devices that
+    /// libvision does not know.
     pub fn with_backend(
         model: Arc<Model>,
         options: &EngineOptions,
         backend: Arc<dyn Backend>,
     ) -> Result<Self> {
-        let name = backend.name();
-        Self::start(model, options, backend, name, "given by the caller")
+        Self::start(model, options, Surroundings::of(backend))
     }
 
-    fn start(
-        model: Arc<Model>,
-        options: &EngineOptions,
-        backend: Arc<dyn Backend>,
-        device: &str,
-        reason: &str,
-    ) -> Result<Self> {
-        let max_batch_size = batch_limit(options, &model)?;
-        let queue_capacity = at_most("queue_capacity", options.queue_capacity, MAX_QUEUE_CAPACITY)?;
-        let decode_threads = decode_threads(options)?;
+    /// The same with everything that an engine takes from its surroundings in the caller's hands.
+    pub fn start(model: Arc<Model>, options: &EngineOptions, around: Surroundings) -> Result<Self> {
+        options.check()?;
+        if let Availability::Unavailable(error) = around.backend.probe() {
+            return Err(error);
+        }
+        let max_batch_size =
+            model.graph().batch_limit.unwrap_or(usize::MAX).min(options.max_batch_size).max(1);
         let compile = CompileOptions { max_batch_size, threads: options.threads };
-        let executable = backend.compile(model.graph(), &compile)?;
-        let preprocessor = preprocessor(&model, executable.inputs());
-        let embedding = executable.outputs().iter().position(|output| output.name == "embedding");
-        let admission = Admission {
-            limits: options.limits,
-            inputs: executable.inputs().to_vec(),
-            max_batch_size,
-            has_embedding: embedding.is_some(),
-            no_images: preprocessor.as_ref().err().cloned(),
-        };
-
-        // One batch runs, one waits, one is being built.
+        let executable = around.backend.compile(model.graph(), &compile)?;
+        let max_batch_size = max_batch_size.min(executable.max_batch_size());
+        let workers = executable.useful_contexts().max(1);
         let config = BatcherConfig {
             max_batch_size,
             max_queue_delay: options.max_queue_delay,
-            decode_threads,
-            workers: 1,
-            stagings: 3,
+            queue_capacity: options.queue_capacity,
+            decoders: options.decoders(),
+            workers,
+            // Beside those that run, one is complete and waits, and one is being filled.
+            stagings: workers + 2,
         };
-        let stagings: Arc<[Staging]> =
-            (0..config.stagings).map(|_| Staging::new(executable.inputs(), max_batch_size)).collect();
-        let (prepare, prepare_jobs) = unbounded();
-        let (workers, worker_jobs): (Vec<_>, Vec<_>) = (0..config.workers).map(|_| unbounded()).unzip();
-        let shared =
-            Arc::new(Shared::new(config, queue_capacity, Arc::new(RealClock::new()), prepare, workers));
 
-        let mut inner = Inner {
-            description: describe(&model, options, &*executable, (device, reason), &config, &stagings),
+        let stagings = (0..config.stagings).map(|_| Staging::new(executable.inputs(), max_batch_size));
+        let stagings: Arc<[Staging]> = stagings.collect::<Result<_>>()?;
+        let outputs = (0..workers).map(|_| output_buffers(executable.outputs(), max_batch_size));
+        let outputs = outputs.collect::<Result<Vec<_>>>()?;
+        let contexts = (0..workers).map(|_| Arc::clone(&executable).new_context());
+        let contexts = contexts.collect::<Result<Vec<_>>>()?;
+        let (preprocessor, no_pictures) = match preprocessor_for(&model, executable.inputs()) {
+            Ok(preprocessor) => (Some(Arc::new(preprocessor)), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        let description = Description {
+            model: &model,
+            options,
+            device: &around.device,
+            reason: &around.reason,
+            executable: &*executable,
+            config: &config,
+            staging_bytes: stagings.iter().map(Staging::bytes).sum(),
+            output_bytes: outputs.iter().flatten().map(|buffer| size_of_val(&buffer[..])).sum(),
+            no_pictures: no_pictures.as_deref(),
+        };
+        let description = description.write();
+        let output_names: Vec<String> =
+            executable.outputs().iter().map(|output| output.name.clone()).collect();
+        let embedding = output_names.iter().position(|name| name == "embedding");
+
+        // A decoder may be told to drop what it holds and, before it has, what to decode next.
+        let (to_decoders, decoders): (Vec<_>, Vec<_>) = (0..config.decoders).map(|_| bounded(2)).unzip();
+        let (to_workers, batches): (Vec<_>, Vec<_>) = (0..workers).map(|_| bounded(1)).unzip();
+        // Bounded by admission, which counts what lies in it.
+        let (callbacks, deliveries) = unbounded();
+        let channels = Channels { decoders: to_decoders, workers: to_workers, callbacks };
+        let scheduler = Arc::new(Scheduler::new(config, around.clock, channels));
+        let inputs = executable.inputs().to_vec();
+        let mut engine = Self {
             model: Arc::clone(&model),
-            shared: Arc::clone(&shared),
-            admission,
-            device: device.to_owned(),
-            thread_ids: Vec::new(),
-            threads: Mutex::new(Vec::new()),
+            scheduler: Arc::clone(&scheduler),
+            admission: Admission {
+                limits: options.limits,
+                inputs,
+                outputs: output_names,
+                max_batch_size,
+                no_pictures,
+            },
+            device: around.device,
+            description,
+            threads: Threads::default(),
         };
-        // From here on a failure drops `inner`, which ends the threads started so far.
-        let timer = Arc::clone(&shared);
-        inner.spawn("libvision-batcher".into(), move || timer.run_timer())?;
-        let intake = Intake {
-            shared: Arc::clone(&shared),
-            jobs: prepare_jobs,
-            stagings: Arc::clone(&stagings),
-            limits: options.limits,
-            preprocessor: preprocessor.ok().map(Arc::new),
-        };
-        for index in 0..config.decode_threads {
-            let intake = intake.clone();
-            inner.spawn(format!("libvision-decode-{index}"), move || intake.run())?;
+
+        // From here on a failure drops the engine, which ends the threads that have started.
+        engine.threads.spawn("libvision-complete".into(), move || run_callbacks(&deliveries))?;
+        let timer = Arc::clone(&scheduler);
+        engine.threads.spawn("libvision-timer".into(), move || timer.run_timer())?;
+        for (index, commands) in decoders.into_iter().enumerate() {
+            let decoder = Decoder {
+                index,
+                scheduler: Arc::clone(&scheduler),
+                commands,
+                stagings: Arc::clone(&stagings),
+                limits: options.limits,
+                preprocessor: preprocessor.clone(),
+            };
+            engine.threads.spawn(format!("libvision-decode-{index}"), move || decoder.run())?;
         }
-        for (index, jobs) in worker_jobs.into_iter().enumerate() {
-            let output = |spec: &TensorSpec| vec![0.0; max_batch_size * spec.elements_per_image()];
+        for (index, ((batches, context), outputs)) in
+            batches.into_iter().zip(contexts).zip(outputs).enumerate()
+        {
             let worker = Worker {
                 index,
-                shared: Arc::clone(&shared),
-                jobs,
+                scheduler: Arc::clone(&scheduler),
+                batches,
                 stagings: Arc::clone(&stagings),
                 model: Arc::clone(&model),
-                context: Arc::clone(&executable).new_context()?,
-                outputs: executable.outputs().iter().map(output).collect(),
                 executable: Arc::clone(&executable),
+                context: Some(context),
+                outputs,
                 embedding,
             };
-            inner.spawn(format!("libvision-worker-{index}"), move || worker.run())?;
+            engine.threads.spawn(format!("libvision-worker-{index}"), move || worker.run())?;
         }
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(engine)
     }
 
     /// Accepts a picture, or refuses at once (`QUEUE_FULL`, `IMAGE_TOO_COSTLY`, `ENGINE_CLOSED`, ...).
-    /// Never blocks on other requests. Files are opened later, by the engine's threads.
+    /// Never blocks on other requests. The header of encoded bytes is read here; files are opened later, by
+    /// the engine's threads.
     pub fn submit(&self, image: ImageSource, options: RequestOptions) -> Result<Pending> {
-        self.inner.admission.check_image(&image, &options)?;
-        self.accept(Payload::Image(image), 1, options)
+        self.scheduler.check_open()?;
+        self.admission.check_image(&image, &options)?;
+        self.accept(Input::Image(image), 1, options)
     }
 
     /// Accepts input tensors by name, already preprocessed; the first axis is the number of images, at
-    /// most `max_batch_size`, and 1 for [`Task::Classify`](super::Task::Classify).
+    /// most `max_batch_size`, and 1 for [`Task::Classify`](super::Task::Classify). All images of one request
+    /// run in one batch.
     pub fn submit_tensors(&self, inputs: Vec<(String, Tensor)>, options: RequestOptions) -> Result<Pending> {
-        let (tensors, images) = self.inner.admission.check_tensors(inputs, &options)?;
-        self.accept(Payload::Tensors(tensors), images, options)
+        self.scheduler.check_open()?;
+        let (tensors, images) = self.admission.check_tensors(inputs, &options)?;
+        self.accept(Input::Tensors(tensors), images, options)
     }
 
-    fn accept(&self, payload: Payload, slots: usize, options: RequestOptions) -> Result<Pending> {
-        let shared = &self.inner.shared;
-        let (id, completion) = shared.accept(payload, slots, options)?;
-        Ok(Pending { completion, canceller: Canceller { shared: Arc::downgrade(shared), id } })
+    fn accept(&self, input: Input, slots: usize, options: RequestOptions) -> Result<Pending> {
+        let (id, answer) = self.scheduler.accept(input, slots, options)?;
+        Ok(Pending::new(answer, id, &self.scheduler))
     }
 
     /// Submits and waits.
@@ -170,155 +210,50 @@ impl Engine {
 
     /// The model.
     pub fn model(&self) -> &Arc<Model> {
-        &self.inner.model
+        &self.model
     }
 
     /// The device taken, `cpu` or `cuda:N`.
     pub fn device(&self) -> &str {
-        &self.inner.device
+        &self.device
     }
 
     /// Largest batch, after the model's own limit.
     pub fn max_batch_size(&self) -> usize {
-        self.inner.admission.max_batch_size
+        self.admission.max_batch_size
     }
 
     /// Device and why, options in force, plan, fusions, memory; for people.
     pub fn describe(&self) -> String {
-        self.inner.description.clone()
+        self.description.clone()
     }
 
-    /// Accepts nothing more, answers what was accepted, then stops the threads. Idempotent.
-    ///
-    /// Blocks until that is done, except on one of the engine's own threads (in a callback), where it only
-    /// starts it.
+    /// Accepts nothing more, answers what was accepted, calls the callbacks, then stops the threads.
+    /// Idempotent. Blocks until that is done; only in a callback, on the engine's own thread, it returns at
+    /// once and the engine stops after the callbacks.
     pub fn close(&self) {
-        Inner::close(&self.inner);
+        // In a forked child there are no threads to stop, and their locks may be held for ever.
+        if forked(self.scheduler.process()).is_none() {
+            self.scheduler.close();
+            self.threads.join();
+        }
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        Inner::close(&self.inner);
+        self.close();
     }
 }
 
-impl Inner {
-    fn spawn(&mut self, name: String, run: impl FnOnce() + Send + 'static) -> Result<()> {
-        let failed = |error: std::io::Error| {
-            Error::new(ErrorKind::OutOfMemory, format!("thread {name} could not be started: {error}"))
-                .with_source(error)
-        };
-        let handle = std::thread::Builder::new().name(name.clone()).spawn(run).map_err(failed)?;
-        self.thread_ids.push(handle.thread().id());
-        self.threads.get_mut().push(handle);
-        Ok(())
-    }
-
-    fn close(inner: &Arc<Self>) {
-        inner.shared.start_closing();
-        if inner.thread_ids.contains(&std::thread::current().id()) {
-            let inner = Arc::clone(inner);
-            // Without a thread the rest is done when the last reference is dropped.
-            let _ = std::thread::Builder::new().name("libvision-close".into()).spawn(move || inner.stop());
-        } else {
-            inner.stop();
+impl Surroundings {
+    /// The real clock, and the backend under its own name.
+    pub fn of(backend: Arc<dyn Backend>) -> Self {
+        Self {
+            device: backend.name().into(),
+            reason: "the caller's own backend".into(),
+            backend,
+            clock: Arc::new(RealClock::new()),
         }
     }
-
-    fn stop(&self) {
-        let mut threads = self.threads.lock();
-        if threads.is_empty() {
-            return;
-        }
-        self.shared.finish_closing();
-        for thread in threads.drain(..) {
-            // A panic of an engine thread was answered where it happened.
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        // Only an engine that failed to start still has threads here, and no request.
-        if !self.threads.get_mut().is_empty() {
-            self.shared.start_closing();
-            self.stop();
-        }
-    }
-}
-
-fn batch_limit(options: &EngineOptions, model: &Model) -> Result<usize> {
-    let asked = at_most("max_batch_size", options.max_batch_size, MAX_BATCH_SIZE)?;
-    Ok(model.graph().batch_limit.map_or(asked, |limit| asked.min(limit)))
-}
-
-fn at_most(name: &str, value: usize, limit: usize) -> Result<usize> {
-    if (1..=limit).contains(&value) {
-        return Ok(value);
-    }
-    let message =
-        format!("{name} must be from 1 to {limit}, found {value}; nothing in an engine is unlimited");
-    Err(Error::new(ErrorKind::InvalidArgument, message))
-}
-
-fn decode_threads(options: &EngineOptions) -> Result<usize> {
-    match options.decode_threads {
-        0 => Ok(std::thread::available_parallelism().map_or(1, usize::from).min(DEFAULT_DECODE_THREADS)),
-        count => at_most("decode_threads", count, MAX_DECODE_THREADS),
-    }
-}
-
-/// The preprocessor, or why this model takes no pictures.
-fn preprocessor(model: &Model, inputs: &[TensorSpec]) -> std::result::Result<CpuPreprocessor, String> {
-    let [input] = inputs else {
-        return Err(format!("the model has {} inputs and takes tensors only, no pictures", inputs.len()));
-    };
-    let preprocessor = CpuPreprocessor::new(model.preprocess()).map_err(|error| error.to_string())?;
-    let picture = preprocessor.output_shape();
-    let expected: Vec<Dim> = std::iter::once(Dim::Batch).chain(picture.map(Dim::Fixed)).collect();
-    if input.shape != expected {
-        return Err(format!(
-            "preprocessing gives {picture:?} for each picture, but input \"{}\" is {:?}; give the model its \
-             preprocessing, or tensors",
-            input.name,
-            input.shape_for(1)
-        ));
-    }
-    Ok(preprocessor)
-}
-
-fn describe(
-    model: &Model,
-    options: &EngineOptions,
-    executable: &dyn Executable,
-    (device, reason): (&str, &str),
-    config: &BatcherConfig,
-    stagings: &[Staging],
-) -> String {
-    let mut text = model.describe();
-    let limit = match model.graph().batch_limit {
-        Some(limit) if limit < options.max_batch_size => {
-            format!("the model's limit, {} was asked for", options.max_batch_size)
-        }
-        _ => "as asked for".to_owned(),
-    };
-    let memory = executable.memory_need();
-    let staging: usize = stagings.iter().map(Staging::bytes).sum();
-    let _ = write!(
-        text,
-        "\nengine\n  device           {device} ({reason})\n  max_batch_size   {} ({limit})\n  \
-         max_queue_delay  {:?}\n  queue_capacity   {}\n  decode threads   {}\n  \
-         memory           weights {}, arena {}, staging {} bytes\n\n{}",
-        config.max_batch_size,
-        config.max_queue_delay,
-        options.queue_capacity,
-        config.decode_threads,
-        memory.weights,
-        memory.arena * config.workers,
-        staging,
-        executable.describe()
-    );
-    text
 }

@@ -1,59 +1,86 @@
-//! Decode threads: from a picture or tensors to the slots of a batch, written once.
+//! Decoders: threads that turn a request into pixels, and pixels into the slots of its batch.
 
-use super::shared::{Payload, PrepareJob, Shared, Stamps};
+use super::batcher::Place;
+use super::hand_over::{Decoded, DecodedRequest, DecoderCommand, Input, Request, StagedRequest, Stamps};
+use super::panic::contained;
+use super::scheduler::Scheduler;
 use super::staging::Staging;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::{self, DecodeLimits};
 use crate::preprocess::CpuPreprocessor;
 use crossbeam::channel::Receiver;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// What a decode thread works with.
-#[derive(Clone)]
-pub(super) struct Intake {
-    pub(super) shared: Arc<Shared>,
-    pub(super) jobs: Receiver<PrepareJob>,
+/// One decoder.
+pub(super) struct Decoder {
+    pub(super) index: usize,
+    pub(super) scheduler: Arc<Scheduler>,
+    pub(super) commands: Receiver<DecoderCommand>,
     pub(super) stagings: Arc<[Staging]>,
     pub(super) limits: DecodeLimits,
     /// Missing where the model takes no pictures, which admission sees to.
     pub(super) preprocessor: Option<Arc<CpuPreprocessor>>,
 }
 
-impl Intake {
-    /// Prepares requests until the engine has closed.
+impl Decoder {
+    /// Does as told until the engine has closed.
     pub(super) fn run(self) {
-        for job in &self.jobs {
-            let id = job.place.id;
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.prepare(job)));
-            let panicked =
-                |_| Err(Error::new(ErrorKind::Internal, "a decode thread panicked on this request"));
-            self.shared.prepared(id, outcome.unwrap_or_else(panicked));
+        let mut held = None;
+        for command in &self.commands {
+            match command {
+                DecoderCommand::Decode(request) => {
+                    let id = request.id;
+                    let outcome = contained("decoding a request", || self.decode(request));
+                    let outcome = outcome.map(|decoded| held = Some(decoded));
+                    self.scheduler.decoded(self.index, id, outcome);
+                }
+                DecoderCommand::Fill { staging, place } => {
+                    let request = held.take();
+                    let outcome = contained("preprocessing a request", || self.fill(request, staging, place));
+                    self.scheduler.filled(self.index, place.id, outcome);
+                }
+                DecoderCommand::Discard => held = None,
+            }
         }
     }
 
-    fn prepare(&self, job: PrepareJob) -> Result<Stamps> {
-        let mut stamps = Stamps { started: self.shared.now(), ..Stamps::default() };
-        let slots = job.place.first_slot..job.place.first_slot + job.place.slots;
-        let leases = self.stagings[job.staging].lease(slots);
-        let mut leases = leases.ok_or_else(|| Error::new(ErrorKind::Internal, "a slot is in use twice"))?;
-        match (job.payload, &self.preprocessor, leases.as_mut_slice()) {
-            (Payload::Image(source), Some(preprocessor), [slot]) => {
-                let orientation = preprocessor.spec().apply_orientation;
-                let pixels = image::load(&source, &self.limits, orientation)?;
-                drop(source);
-                stamps.decoded = self.shared.now();
-                preprocessor.run(&pixels, slot)?;
+    fn decode(&self, request: Request) -> Result<DecodedRequest> {
+        let Request { id, input, options, accepted } = request;
+        let taken = self.scheduler.now();
+        let content = match input {
+            Input::Image(source) => {
+                let turns = self.preprocessor.as_ref().is_some_and(|p| p.spec().apply_orientation);
+                Decoded::Pixels(image::load(&source, &self.limits, turns)?)
             }
-            (Payload::Tensors(tensors), _, slots) => {
-                stamps.decoded = self.shared.now();
+            Input::Tensors(tensors) => Decoded::Tensors(tensors),
+        };
+        let decoded = self.scheduler.now();
+        let stamps = Stamps { accepted, taken, decoded, placed: decoded, filled: decoded };
+        Ok(DecodedRequest { id, content, options, stamps })
+    }
+
+    fn fill(&self, request: Option<DecodedRequest>, staging: usize, place: Place) -> Result<StagedRequest> {
+        let placed = self.scheduler.now();
+        let request = request.filter(|request| request.id == place.id);
+        let Some(DecodedRequest { id, content, options, stamps }) = request else {
+            return Err(Error::new(
+                ErrorKind::Internal,
+                "a decoder was told to fill in what it does not hold",
+            ));
+        };
+        let mut leases = self.stagings[staging].lease(place.first_slot..place.first_slot + place.slots)?;
+        match (content, leases.as_mut_slice(), &self.preprocessor) {
+            (Decoded::Pixels(pixels), [slot], Some(preprocessor)) => preprocessor.run(&pixels, slot)?,
+            (Decoded::Pixels(_), ..) => {
+                return Err(Error::new(ErrorKind::Internal, "a picture came to a model that takes none"));
+            }
+            (Decoded::Tensors(tensors), slots, _) => {
                 for (slot, tensor) in slots.iter_mut().zip(&tensors) {
                     slot.copy_from_slice(&tensor.elements::<f32>()?);
                 }
             }
-            _ => return Err(Error::new(ErrorKind::Internal, "a picture for a model that takes none")),
         }
-        stamps.prepared = self.shared.now();
-        Ok(stamps)
+        let stamps = Stamps { placed, filled: self.scheduler.now(), ..stamps };
+        Ok(StagedRequest { id, options, stamps })
     }
 }

@@ -1,180 +1,183 @@
-//! Workers: each owns an execution context, runs batches and turns outputs into answers.
+//! Workers: threads that own an execution context, run batches, and turn outputs into answers.
 
-use super::batcher::RequestId;
+use super::batcher::Place;
 use super::clock::Time;
+use super::hand_over::{Answers, Batch, StagedRequest};
+use super::panic::contained;
 use super::request::{Prediction, Response, Task, Timing};
-use super::shared::{BatchJob, Member, Shared};
+use super::scheduler::Scheduler;
 use super::staging::Staging;
 use crate::backend::{Executable, ExecutionContext, TensorSpec};
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::SlotLease;
+use crate::memory::{AlignedFloats, SlotLease};
 use crate::model::Model;
-use crate::postprocess::top_k;
+use crate::postprocess::{label, top_k};
 use crate::tensor::Tensor;
 use crossbeam::channel::Receiver;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ops::Range;
 use std::sync::Arc;
 
-/// What a worker works with.
+/// One worker.
 pub(super) struct Worker {
     pub(super) index: usize,
-    pub(super) shared: Arc<Shared>,
-    pub(super) jobs: Receiver<BatchJob>,
+    pub(super) scheduler: Arc<Scheduler>,
+    pub(super) batches: Receiver<Batch>,
     pub(super) stagings: Arc<[Staging]>,
     pub(super) model: Arc<Model>,
     pub(super) executable: Arc<dyn Executable>,
-    pub(super) context: Box<dyn ExecutionContext>,
-    /// One per output of the executable, for the largest batch.
-    pub(super) outputs: Vec<Vec<f32>>,
+    /// Missing after it was left in an unknown state; the next batch makes a new one.
+    pub(super) context: Option<Box<dyn ExecutionContext>>,
+    /// One for each of the executable's outputs, for the largest batch.
+    pub(super) outputs: Vec<AlignedFloats>,
+    /// Which output is the embedding.
     pub(super) embedding: Option<usize>,
+}
+
+/// When a batch was taken and computed, and how many images it has.
+#[derive(Clone, Copy)]
+struct Run {
+    started: Time,
+    computed: Time,
+    batch_size: usize,
 }
 
 impl Worker {
     /// Runs batches until the engine has closed.
     pub(super) fn run(mut self) {
-        while let Ok(job) = self.jobs.recv() {
-            let outcome = catch_unwind(AssertUnwindSafe(|| self.run_batch(&job)));
-            let answers = outcome.unwrap_or_else(|_| {
-                self.replace_context();
-                Err(Error::new(ErrorKind::Internal, "a worker panicked while it ran this batch"))
-            });
-            let answers = answers.unwrap_or_else(|error| {
-                let same = |member: &Member| {
-                    let copy = Error::new(error.kind(), error.message());
-                    (member.place.id, Err(copy))
-                };
-                job.members.iter().map(same).collect()
-            });
-            self.shared.batch_done(self.index, job.staging, answers);
+        while let Ok(batch) = self.batches.recv() {
+            let answers = contained("running a batch", || self.run_batch(&batch));
+            let answers = answers.unwrap_or_else(|error| self.failed(&batch, &error));
+            self.scheduler.batch_done(self.index, answers);
         }
     }
 
-    /// After a panic the context's state is unknown. If no new one can be made, the old one goes on.
-    fn replace_context(&mut self) {
-        if let Ok(context) = Arc::clone(&self.executable).new_context() {
-            self.context = context;
+    /// The same error for everybody in the batch.
+    fn failed(&mut self, batch: &Batch, error: &Error) -> Answers {
+        if matches!(error.kind(), ErrorKind::Internal | ErrorKind::DeviceLost) {
+            self.context = None;
         }
+        let copy = || Error::new(error.kind(), error.message());
+        batch.members.iter().map(|(request, _)| (request.id, Err(copy()))).collect()
     }
 
-    fn run_batch(&mut self, job: &BatchJob) -> Result<Vec<(RequestId, Result<Response>)>> {
-        let end = job.members.iter().map(|m| m.place.first_slot + m.place.slots).max().unwrap_or(0);
-        let leases = self.stagings[job.staging].lease(0..end);
-        let mut leases =
-            leases.ok_or_else(|| Error::new(ErrorKind::Internal, "a slot is still being written"))?;
-        let batch = close_gaps(&job.members, &mut leases, end);
+    fn run_batch(&mut self, batch: &Batch) -> Result<Answers> {
+        let started = self.scheduler.now();
+        let context = match &mut self.context {
+            Some(context) => context,
+            none => none.insert(Arc::clone(&self.executable).new_context()?),
+        };
+        let end = batch.members.last().map_or(0, |(_, place)| place.first_slot + place.slots);
+        let mut leases = self.stagings[batch.staging].lease(0..end)?;
+        let batch_size = close_gaps(batch, &mut leases, self.executable.inputs());
 
-        let wanted = self.wanted_outputs(&job.members);
-        let specs = self.executable.outputs();
+        let inputs = leases.iter().zip(self.executable.inputs());
         let inputs: Vec<&[f32]> =
-            leases.iter().map(|lease| &lease[..lease.len() / end.max(1) * batch]).collect();
+            inputs.map(|(lease, spec)| &lease[..batch_size * spec.elements_per_image()]).collect();
+        let specs = self.executable.outputs();
         let mut outputs: Vec<&mut [f32]> = self
             .outputs
             .iter_mut()
             .zip(specs)
-            .zip(&wanted)
-            .map(|((buffer, spec), &is_wanted)| {
-                &mut buffer[..if is_wanted { batch * spec.elements_per_image() } else { 0 }]
+            .enumerate()
+            .map(|(output, (buffer, spec))| {
+                let wanted = batch.members.iter().any(|(r, _)| wants(r.options.task, output, self.embedding));
+                &mut buffer[..if wanted { batch_size * spec.elements_per_image() } else { 0 }]
             })
             .collect();
-        let started = self.shared.now();
-        self.context.run(batch, &inputs, &mut outputs)?;
-        let computed = self.shared.now();
+        context.run(batch_size, &inputs, &mut outputs)?;
         drop(leases);
+        let run = Run { started, computed: self.scheduler.now(), batch_size };
+        self.answer(batch, run)
+    }
 
+    fn answer(&mut self, batch: &Batch, run: Run) -> Result<Answers> {
         let mut first = 0;
-        let mut answers = Vec::with_capacity(job.members.len());
-        for member in &job.members {
-            let slots = first..first + member.place.slots;
+        let mut responses = Vec::with_capacity(batch.members.len());
+        for (request, place) in &batch.members {
+            let slots = first..first + place.slots;
             first = slots.end;
-            let answer = self.respond(member, slots, batch, started, computed);
-            answers.push((member.place.id, answer));
+            responses.push(self.respond(request, slots, run.batch_size));
         }
-        Ok(answers)
+        let done = self.scheduler.now();
+        let answers = batch.members.iter().zip(responses).map(|((request, _), response)| {
+            let timed = |response| Response { timing: timing(request, run, done), ..response };
+            (request.id, response.map(timed))
+        });
+        Ok(answers.collect())
     }
 
-    /// Which outputs somebody in the batch asked for.
-    fn wanted_outputs(&self, members: &[Member]) -> Vec<bool> {
-        let is_wanted = |output: usize| {
-            members.iter().any(|member| match member.options.task {
-                Task::Classify { .. } => output == 0,
-                Task::Embed => Some(output) == self.embedding,
-                Task::Run => true,
-            })
-        };
-        (0..self.outputs.len()).map(is_wanted).collect()
-    }
-
+    /// The answer but for its timing. Logits become scores where they lie; nobody else reads those of this
+    /// request.
     fn respond(
         &mut self,
-        member: &Member,
-        slots: std::ops::Range<usize>,
-        batch: usize,
-        started: Time,
-        computed: Time,
+        request: &StagedRequest,
+        slots: Range<usize>,
+        batch_size: usize,
     ) -> Result<Response> {
-        let specs = self.executable.outputs();
-        let tensor = |index: usize, spec: &TensorSpec| -> Result<(String, Tensor)> {
-            let size = spec.elements_per_image();
-            let elements = self.outputs[index][slots.start * size..slots.end * size].to_vec();
-            Ok((spec.name.clone(), Tensor::new(&spec.shape_for(slots.len()), elements)?))
-        };
-        let outputs = match (member.options.task, self.embedding) {
-            (Task::Run, _) => {
-                specs.iter().enumerate().map(|(index, spec)| tensor(index, spec)).collect::<Result<_>>()?
+        let mut response =
+            Response { predictions: Vec::new(), outputs: Vec::new(), batch_size, timing: Timing::default() };
+        match request.options.task {
+            Task::Classify { top_k: k, min_score } => {
+                let classes = self.executable.outputs()[0].elements_per_image();
+                let scores = &mut self.outputs[0][slots.start * classes..slots.end * classes];
+                self.model.head().apply(scores);
+                let named = |ranked: crate::postprocess::Ranked| Prediction {
+                    class_index: ranked.class_index,
+                    label: label(self.model.labels(), ranked.class_index),
+                    score: ranked.score,
+                };
+                response.predictions = top_k(scores, k, min_score).into_iter().map(named).collect();
             }
-            (Task::Embed, Some(index)) => vec![tensor(index, &specs[index])?],
-            _ => Vec::new(),
-        };
-        let predictions = match member.options.task {
-            Task::Classify { top_k, min_score } => {
-                let classes = specs[0].elements_per_image();
-                let logits = &mut self.outputs[0][slots.start * classes..slots.end * classes];
-                self.model.head().apply(logits);
-                predictions(logits, self.model.labels(), top_k, min_score)
+            task => {
+                for (output, spec) in self.executable.outputs().iter().enumerate() {
+                    if wants(task, output, self.embedding) {
+                        let size = spec.elements_per_image();
+                        let elements = self.outputs[output][slots.start * size..slots.end * size].to_vec();
+                        let tensor = Tensor::new(&spec.shape_for(slots.len()), elements)?;
+                        response.outputs.push((spec.name.clone(), tensor));
+                    }
+                }
             }
-            _ => Vec::new(),
-        };
-        let timing = timing(member, started, computed, self.shared.now());
-        Ok(Response { predictions, outputs, batch_size: batch, timing })
+        }
+        Ok(response)
     }
 }
 
-/// Moves the members' slots together, in place of those whose requests are gone; returns how many there
+/// Whether a task needs the output of this index.
+fn wants(task: Task, output: usize, embedding: Option<usize>) -> bool {
+    match task {
+        Task::Classify { .. } => output == 0,
+        Task::Embed => Some(output) == embedding,
+        Task::Run => true,
+    }
+}
+
+/// Moves the members' slots together where some between them are nobody's any more; returns how many there
 /// are.
-fn close_gaps(members: &[Member], leases: &mut [SlotLease], end: usize) -> usize {
+fn close_gaps(batch: &Batch, leases: &mut [SlotLease], inputs: &[TensorSpec]) -> usize {
     let mut next = 0;
-    for Member { place, .. } in members {
-        if place.first_slot != next {
-            for lease in leases.iter_mut() {
-                let size = lease.len() / end.max(1);
-                let from = place.first_slot * size..(place.first_slot + place.slots) * size;
-                lease.copy_within(from, next * size);
+    for (_, Place { first_slot, slots, .. }) in &batch.members {
+        if *first_slot != next {
+            for (lease, spec) in leases.iter_mut().zip(inputs) {
+                let size = spec.elements_per_image();
+                lease.copy_within(first_slot * size..(first_slot + slots) * size, next * size);
             }
         }
-        next += place.slots;
+        next += slots;
     }
     next
 }
 
-fn predictions(scores: &[f32], labels: &[String], k: usize, min_score: f32) -> Vec<Prediction> {
-    let named = |ranked: crate::postprocess::Ranked| Prediction {
-        class_index: ranked.class_index,
-        label: labels.get(ranked.class_index).cloned().unwrap_or_else(|| ranked.class_index.to_string()),
-        score: ranked.score,
-    };
-    top_k(scores, k, min_score).into_iter().map(named).collect()
-}
-
-/// Consecutive moments, so that the parts add up to the total.
-fn timing(member: &Member, started: Time, computed: Time, done: Time) -> Timing {
-    let stamps = &member.stamps;
+/// Differences of consecutive moments, so that the parts add up to the total.
+fn timing(request: &StagedRequest, run: Run, done: Time) -> Timing {
+    let stamps = &request.stamps;
     Timing {
-        queue: stamps.started.since(stamps.accepted),
-        decode: stamps.decoded.since(stamps.started),
-        preprocess: stamps.prepared.since(stamps.decoded),
-        batch_wait: started.since(stamps.prepared),
-        compute: computed.since(started),
-        postprocess: done.since(computed),
+        queue: stamps.taken.since(stamps.accepted),
+        decode: stamps.decoded.since(stamps.taken),
+        preprocess: stamps.filled.since(stamps.placed),
+        batch_wait: stamps.placed.since(stamps.decoded) + run.started.since(stamps.filled),
+        compute: run.computed.since(run.started),
+        postprocess: done.since(run.computed),
         total: done.since(stamps.accepted),
     }
 }

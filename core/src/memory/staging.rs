@@ -1,20 +1,26 @@
 //! Buffers that a batch is built in: several threads fill different slots at the same time, then one
 //! thread reads them all.
 
-use std::cell::UnsafeCell;
+use super::aligned::AlignedFloats;
+use crate::error::Result;
 use std::ops::{Deref, DerefMut, Range};
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A row of equal slots of `f32`, each leased to one holder at a time.
+/// A row of equal slots of floats, each leased to one holder at a time.
 pub struct SlotBuffer {
-    data: Box<[UnsafeCell<f32>]>,
+    /// Start of `floats`, which are reached through leases alone.
+    start: NonNull<f32>,
+    floats: AlignedFloats,
     slot_len: usize,
     leased: Box<[AtomicBool]>,
 }
 
-// SAFETY: the elements are reached only through a `SlotLease`, and the flags give out each slot to one
-// lease at a time.
+// SAFETY: it owns its floats; nothing in it belongs to the thread that made it.
+unsafe impl Send for SlotBuffer {}
+// SAFETY: the floats are reached only through a `SlotLease`, and the flags give out each slot to one lease
+// at a time, with the order of a lock.
 unsafe impl Sync for SlotBuffer {}
 
 /// Neighbouring slots, held alone until this is dropped. Reads and writes as one slice.
@@ -24,21 +30,23 @@ pub struct SlotLease {
 }
 
 impl SlotBuffer {
-    /// A buffer of `slots` slots of `slot_len` zeros.
-    pub fn new(slots: usize, slot_len: usize) -> Arc<Self> {
-        Arc::new(Self {
-            data: (0..slots * slot_len).map(|_| UnsafeCell::new(0.0)).collect(),
+    /// A buffer of `slots` slots of `slot_len` zeros. Fails with `OUT_OF_MEMORY`.
+    pub fn new(slots: usize, slot_len: usize) -> Result<Arc<Self>> {
+        let mut floats = AlignedFloats::zeroed(slots.saturating_mul(slot_len))?;
+        Ok(Arc::new(Self {
+            start: NonNull::from(&mut *floats).cast(),
+            floats,
             slot_len,
             leased: (0..slots).map(|_| AtomicBool::new(false)).collect(),
-        })
+        }))
     }
 
-    /// Bytes of the buffer.
+    /// Bytes of the slots.
     pub fn bytes(&self) -> usize {
-        size_of_val(&*self.data)
+        self.floats.bytes()
     }
 
-    /// Leases the slots, or none of them if one is out of range or leased already.
+    /// Leases the slots, or none of them if one is out of range or leased already. Never blocks.
     pub fn lease(self: &Arc<Self>, slots: Range<usize>) -> Option<SlotLease> {
         let flags = self.leased.get(slots.clone())?;
         for (taken, flag) in flags.iter().enumerate() {
@@ -54,8 +62,13 @@ impl SlotBuffer {
 }
 
 impl SlotLease {
-    fn elements(&self) -> Range<usize> {
-        self.slots.start * self.buffer.slot_len..self.slots.end * self.buffer.slot_len
+    fn start(&self) -> NonNull<f32> {
+        // SAFETY: `lease` checked that the slots are in the buffer, of `slot_len` floats each.
+        unsafe { self.buffer.start.add(self.slots.start * self.buffer.slot_len) }
+    }
+
+    fn floats(&self) -> usize {
+        self.slots.len() * self.buffer.slot_len
     }
 }
 
@@ -63,19 +76,16 @@ impl Deref for SlotLease {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        let cells = &self.buffer.data[self.elements()];
-        // SAFETY: the flags of these slots are set for this lease alone, so nobody else reaches the
-        // elements; `UnsafeCell<f32>` has the layout of `f32`.
-        unsafe { std::slice::from_raw_parts(cells.as_ptr().cast(), cells.len()) }
+        // SAFETY: the slots are in the buffer, which this keeps alive, and their flags are set for this
+        // lease alone, so nobody else reaches the floats; they were initialised when the buffer was made.
+        unsafe { NonNull::slice_from_raw_parts(self.start(), self.floats()).as_ref() }
     }
 }
 
 impl DerefMut for SlotLease {
     fn deref_mut(&mut self) -> &mut [f32] {
-        let cells = &self.buffer.data[self.elements()];
-        // SAFETY: as above, and `self` is borrowed mutably; the cells allow writing through a shared
-        // reference to the buffer.
-        unsafe { std::slice::from_raw_parts_mut(cells.as_ptr().cast_mut().cast(), cells.len()) }
+        // SAFETY: as above, and `self` is borrowed mutably.
+        unsafe { NonNull::slice_from_raw_parts(self.start(), self.floats()).as_mut() }
     }
 }
 
@@ -90,10 +100,11 @@ impl Drop for SlotLease {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     #[test]
     fn a_slot_has_one_holder_at_a_time() {
-        let buffer = SlotBuffer::new(4, 2);
+        let buffer = SlotBuffer::new(4, 2).expect("memory");
         let mut first = buffer.lease(0..2).expect("free");
         first.copy_from_slice(&[1.0, 2.0, 3.0, 4.0]);
         assert!(buffer.lease(1..3).is_none());
@@ -106,7 +117,7 @@ mod tests {
 
     #[test]
     fn threads_fill_different_slots() {
-        let buffer = SlotBuffer::new(8, 1000);
+        let buffer = SlotBuffer::new(8, 1000).expect("memory");
         std::thread::scope(|scope| {
             for slot in 0..8 {
                 let buffer = &buffer;
@@ -114,8 +125,14 @@ mod tests {
             }
         });
         let all = buffer.lease(0..8).expect("all free");
-        for (i, value) in all.iter().enumerate() {
-            assert_eq!(*value, (i / 1000) as f32);
-        }
+        assert!(all.iter().enumerate().all(|(i, value)| *value == (i / 1000) as f32));
+    }
+
+    #[test]
+    fn empty_slots_and_too_many() {
+        let buffer = SlotBuffer::new(3, 0).expect("no memory is needed");
+        assert!(buffer.lease(0..3).expect("free").is_empty());
+        let error = SlotBuffer::new(usize::MAX, 2).err().expect("no machine has this");
+        assert_eq!(error.kind(), ErrorKind::OutOfMemory);
     }
 }

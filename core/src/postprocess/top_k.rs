@@ -11,24 +11,29 @@ pub struct Ranked {
     pub score: f32,
 }
 
-/// The `k` best of `scores` that are at least `min_score`, best first. Equal scores are in order of their
-/// class; NaN is no score and is left out.
+/// The `k` best of `scores`, without those below `min_score`, best first. Equal scores are in order of their
+/// class. NaN comes after every number and is below no score, so that it is seen and not taken for an answer.
 pub fn top_k(scores: &[f32], k: usize, min_score: f32) -> Vec<Ranked> {
+    let is_below = |score: f32| score < min_score;
     let mut ranked: Vec<Ranked> = scores
         .iter()
         .enumerate()
-        .filter(|(_, score)| **score >= min_score)
+        .filter(|(_, score)| !is_below(**score))
         .map(|(class_index, &score)| Ranked { class_index, score })
         .collect();
-    let best_first = |a: &Ranked, b: &Ranked| -> Ordering {
-        b.score.total_cmp(&a.score).then(a.class_index.cmp(&b.class_index))
-    };
     if k < ranked.len() {
         ranked.select_nth_unstable_by(k, best_first);
         ranked.truncate(k);
     }
     ranked.sort_unstable_by(best_first);
     ranked
+}
+
+fn best_first(a: &Ranked, b: &Ranked) -> Ordering {
+    let by_score = b.score.partial_cmp(&a.score);
+    by_score
+        .unwrap_or_else(|| a.score.is_nan().cmp(&b.score.is_nan()))
+        .then(a.class_index.cmp(&b.class_index))
 }
 
 #[cfg(test)]
@@ -42,14 +47,17 @@ mod tests {
     #[test]
     fn best_first_and_ties_by_class() {
         assert_eq!(classes(&[0.1, 0.4, 0.1, 0.4], 3, 0.0), [1, 3, 0]);
+        assert_eq!(classes(&[-0.0, 0.0, -0.0], 3, 0.0), [0, 1, 2]);
         assert_eq!(classes(&[0.1, 0.4], 5, 0.0), [1, 0]);
         assert!(classes(&[], 5, 0.0).is_empty());
     }
 
     #[test]
-    fn nothing_below_the_least_score_and_no_nan() {
-        assert_eq!(classes(&[0.1, f32::NAN, 0.4], 5, 0.2), [2]);
-        assert!(classes(&[f32::NAN], 1, 0.0).is_empty());
+    fn nothing_below_the_least_score_and_nan_last() {
+        assert_eq!(classes(&[0.1, 0.3, 0.4, 0.2], 5, 0.2), [2, 1, 3]);
+        assert_eq!(classes(&[0.1, f32::NAN, 0.4, f32::NAN], 5, 0.0), [2, 0, 1, 3]);
+        assert_eq!(classes(&[f32::NAN, -f32::NAN, f32::NEG_INFINITY], 1, f32::NEG_INFINITY), [2]);
+        assert_eq!(classes(&[f32::NAN; 3], 2, 0.0), [0, 1]);
     }
 
     #[test]

@@ -1,0 +1,94 @@
+//! A batch that is being built: which slots are taken, by whom, and which are written already.
+
+use super::{Place, RequestId};
+use crate::engine::clock::Time;
+
+/// Slots of one staging buffer on their way to a worker.
+#[derive(Debug)]
+pub(super) struct FormingBatch {
+    pub(super) staging: usize,
+    /// When its first request took a place.
+    pub(super) opened: Time,
+    /// Nobody joins any more: a worker waits for it, or a later batch was opened.
+    pub(super) is_sealed: bool,
+    taken: Vec<bool>,
+    members: Vec<Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    place: Place,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A decoder writes the slots.
+    Filling,
+    /// The same, and the request is gone: the slots come free once the decoder is done.
+    Abandoned,
+    Filled,
+}
+
+impl FormingBatch {
+    pub(super) fn new(staging: usize, slots: usize, opened: Time) -> Self {
+        Self { staging, opened, is_sealed: false, taken: vec![false; slots], members: Vec::new() }
+    }
+
+    /// Gives the request the first neighbouring slots that are free, if there are any.
+    pub(super) fn take(&mut self, id: RequestId, slots: usize) -> Option<Place> {
+        let first_slot = self.taken.windows(slots).position(|window| !window.contains(&true))?;
+        let place = Place { id, first_slot, slots };
+        self.mark(place, true);
+        self.members.push(Member { place, state: State::Filling });
+        Some(place)
+    }
+
+    /// A decoder is done with the request's slots. They come free if it failed or if the request is gone.
+    pub(super) fn filled(&mut self, id: RequestId, succeeded: bool) {
+        let Some(at) = self.members.iter().position(|member| member.place.id == id) else { return };
+        if succeeded && self.members[at].state == State::Filling {
+            self.members[at].state = State::Filled;
+        } else {
+            self.free(at);
+        }
+    }
+
+    /// The request is gone. Its slots come free, if need be once its decoder is done with them.
+    pub(super) fn leave(&mut self, id: RequestId) {
+        let Some(at) = self.members.iter().position(|member| member.place.id == id) else { return };
+        match self.members[at].state {
+            State::Filled => self.free(at),
+            State::Filling | State::Abandoned => self.members[at].state = State::Abandoned,
+        }
+    }
+
+    fn free(&mut self, at: usize) {
+        let member = self.members.remove(at);
+        self.mark(member.place, false);
+    }
+
+    fn mark(&mut self, place: Place, is_taken: bool) {
+        self.taken[place.first_slot..place.first_slot + place.slots].fill(is_taken);
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        !self.taken.contains(&false)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// Whether every slot that is taken is written.
+    pub(super) fn is_filled(&self) -> bool {
+        self.members.iter().all(|member| member.state == State::Filled)
+    }
+
+    /// Who is in it, in order of the slots.
+    pub(super) fn into_places(self) -> Vec<Place> {
+        let mut places: Vec<Place> = self.members.into_iter().map(|member| member.place).collect();
+        places.sort_unstable_by_key(|place| place.first_slot);
+        places
+    }
+}

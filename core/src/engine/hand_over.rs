@@ -1,0 +1,76 @@
+//! What the engine's threads hand to each other: each stage takes a value of the last one and owns it.
+
+use super::batcher::{Place, RequestId};
+use super::clock::Time;
+use super::request::{RequestOptions, Response};
+use crate::error::Result;
+use crate::image::{ImageSource, Pixels};
+use crate::tensor::Tensor;
+
+/// What a request brings.
+pub(super) enum Input {
+    /// A picture to decode and preprocess.
+    Image(ImageSource),
+    /// Input tensors in the executable's order.
+    Tensors(Vec<Tensor>),
+}
+
+/// Accepted; waits for a decoder.
+pub(super) struct Request {
+    pub(super) id: RequestId,
+    pub(super) input: Input,
+    pub(super) options: RequestOptions,
+    pub(super) accepted: Time,
+}
+
+/// What a request became by decoding.
+pub(super) enum Decoded {
+    Pixels(Pixels),
+    Tensors(Vec<Tensor>),
+}
+
+/// Decoded; in the hands of its decoder until it has a place.
+pub(super) struct DecodedRequest {
+    pub(super) id: RequestId,
+    pub(super) content: Decoded,
+    pub(super) options: RequestOptions,
+    pub(super) stamps: Stamps,
+}
+
+/// Written into its slots; waits for its batch to run.
+pub(super) struct StagedRequest {
+    pub(super) id: RequestId,
+    pub(super) options: RequestOptions,
+    pub(super) stamps: Stamps,
+}
+
+/// Complete; for a worker.
+pub(super) struct Batch {
+    pub(super) staging: usize,
+    /// In order of the slots.
+    pub(super) members: Vec<(StagedRequest, Place)>,
+}
+
+/// Answers of a batch, or of one request that failed before it.
+pub(super) type Answers = Vec<(RequestId, Result<Response>)>;
+
+/// Moments in the life of a request, each after those before it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamps {
+    pub(super) accepted: Time,
+    /// A decoder took it.
+    pub(super) taken: Time,
+    /// It is pixels.
+    pub(super) decoded: Time,
+    /// It has a place.
+    pub(super) placed: Time,
+    /// It is in its slots.
+    pub(super) filled: Time,
+}
+
+/// What a decoder is told.
+pub(super) enum DecoderCommand {
+    Decode(Request),
+    Fill { staging: usize, place: Place },
+    Discard,
+}

@@ -1,0 +1,403 @@
+//! A backend for tests of the engine: holds runs at a gate, fails on request, and computes numbers that tell
+//! which slot they came from.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use libvision::backend::{
+    Availability, Backend, CompileOptions, Executable, ExecutionContext, MemoryNeed, TensorSpec,
+};
+use libvision::engine::Surroundings;
+use libvision::engine::clock::ManualClock;
+use libvision::graph::{Dim, Graph, Op, Output, Value, ValueKind};
+use libvision::preprocess::{CropPolicy, Layout, ResizeFilter, ResizeMode};
+use libvision::{
+    DType, Engine, EngineOptions, Error, ErrorKind, Head, ImageSource, Model, Pending, PixelFormat,
+    PreprocessSpec, RawPixels, RequestOptions, Response, Result, Task, Tensor,
+};
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub const SIDE: usize = 4;
+pub const PIXELS: usize = 3 * SIDE * SIDE;
+pub const CLASSES: usize = 10;
+pub const FEATURES: usize = 5;
+
+/// Longest that a test waits for another thread before it fails instead of hanging.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the next runs do.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Fault {
+    #[default]
+    None,
+    Error(ErrorKind),
+    Panic,
+}
+
+/// The test's hand on all runs of a [`Stub`].
+#[derive(Default)]
+pub struct Control {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    held: bool,
+    /// Runs that may pass the gate although it is held.
+    passes: usize,
+    fault: Fault,
+    /// Sizes of all runs that have begun, in order.
+    begun: Vec<usize>,
+    running: usize,
+    contexts: usize,
+}
+
+impl Control {
+    /// From now on runs begin and do not end.
+    pub fn hold(&self) {
+        self.state.lock().held = true;
+    }
+
+    /// Lets everything go on.
+    pub fn release(&self) {
+        self.state.lock().held = false;
+        self.changed.notify_all();
+    }
+
+    /// Lets one run go on.
+    pub fn release_one(&self) {
+        self.state.lock().passes += 1;
+        self.changed.notify_all();
+    }
+
+    pub fn set_fault(&self, fault: Fault) {
+        self.state.lock().fault = fault;
+    }
+
+    /// Blocks until so many runs have begun in total.
+    pub fn wait_begun(&self, runs: usize) {
+        let mut state = self.state.lock();
+        while state.begun.len() < runs {
+            let timed_out = self.changed.wait_for(&mut state, PATIENCE).timed_out();
+            assert!(!timed_out, "{runs} runs expected, {:?} have begun", state.begun);
+        }
+    }
+
+    /// Sizes of all runs so far.
+    pub fn begun(&self) -> Vec<usize> {
+        self.state.lock().begun.clone()
+    }
+
+    pub fn contexts(&self) -> usize {
+        self.state.lock().contexts
+    }
+
+    fn enter(&self, batch: usize, most_at_once: usize) -> Fault {
+        let mut state = self.state.lock();
+        state.begun.push(batch);
+        state.running += 1;
+        assert!(state.running <= most_at_once, "more runs at once than contexts");
+        self.changed.notify_all();
+        while state.held {
+            if state.passes > 0 {
+                state.passes -= 1;
+                break;
+            }
+            self.changed.wait(&mut state);
+        }
+        state.running -= 1;
+        state.fault
+    }
+}
+
+/// The backend.
+pub struct Stub {
+    pub control: Arc<Control>,
+    pub contexts: usize,
+    pub max_batch_size: usize,
+    /// The first context, counted from 1, that there is no memory for.
+    pub fails_at_context: Option<usize>,
+}
+
+impl Stub {
+    pub fn new() -> Self {
+        Self { control: Arc::default(), contexts: 1, max_batch_size: usize::MAX, fails_at_context: None }
+    }
+}
+
+impl Backend for Stub {
+    fn name(&self) -> &'static str {
+        "stub"
+    }
+
+    fn probe(&self) -> Availability {
+        Availability::Available("always".into())
+    }
+
+    fn compile(&self, graph: &Graph, options: &CompileOptions) -> Result<Arc<dyn Executable>> {
+        let spec = |name: &str, shape: Vec<Dim>| TensorSpec { name: name.into(), dtype: DType::F32, shape };
+        let inputs = graph.inputs.iter().map(|&input| {
+            let value = graph.value(input);
+            spec(&value.name, value.shape.clone().unwrap_or_default())
+        });
+        let outputs = graph.outputs.iter().map(|output| {
+            let size = if output.name == "embedding" { FEATURES } else { CLASSES };
+            spec(&output.name, vec![Dim::Batch, Dim::Fixed(size)])
+        });
+        Ok(Arc::new(StubExecutable {
+            inputs: inputs.collect(),
+            outputs: outputs.collect(),
+            max_batch_size: options.max_batch_size.min(self.max_batch_size),
+            contexts: self.contexts,
+            fails_at_context: self.fails_at_context,
+            control: Arc::clone(&self.control),
+        }))
+    }
+}
+
+struct StubExecutable {
+    inputs: Vec<TensorSpec>,
+    outputs: Vec<TensorSpec>,
+    max_batch_size: usize,
+    contexts: usize,
+    fails_at_context: Option<usize>,
+    control: Arc<Control>,
+}
+
+impl Executable for StubExecutable {
+    fn inputs(&self) -> &[TensorSpec] {
+        &self.inputs
+    }
+
+    fn outputs(&self) -> &[TensorSpec] {
+        &self.outputs
+    }
+
+    fn max_batch_size(&self) -> usize {
+        self.max_batch_size
+    }
+
+    fn useful_contexts(&self) -> usize {
+        self.contexts
+    }
+
+    fn memory_need(&self) -> MemoryNeed {
+        MemoryNeed { weights: 123, arena: 456 }
+    }
+
+    fn describe(&self) -> String {
+        "plan of the stub\n".into()
+    }
+
+    fn new_context(self: Arc<Self>) -> Result<Box<dyn ExecutionContext>> {
+        let mut state = self.control.state.lock();
+        state.contexts += 1;
+        if self.fails_at_context == Some(state.contexts) {
+            return Err(Error::new(ErrorKind::OutOfMemory, "the stub was told to have no memory"));
+        }
+        drop(state);
+        Ok(Box::new(StubContext { executable: self, is_broken: false }))
+    }
+}
+
+struct StubContext {
+    executable: Arc<StubExecutable>,
+    /// After a panic: no run works any more.
+    is_broken: bool,
+}
+
+impl ExecutionContext for StubContext {
+    fn run(&mut self, batch: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<()> {
+        let executable = Arc::clone(&self.executable);
+        assert!((1..=executable.max_batch_size).contains(&batch));
+        assert!(!self.is_broken, "a context was used after it had panicked");
+        match executable.control.enter(batch, executable.contexts) {
+            Fault::None => {}
+            Fault::Error(kind) => return Err(Error::new(kind, "the stub was told to fail")),
+            Fault::Panic => {
+                self.is_broken = true;
+                panic!("the stub was told to panic");
+            }
+        }
+        for (input, spec) in inputs.iter().zip(&executable.inputs) {
+            assert_eq!(input.len(), batch * spec.elements_per_image());
+        }
+        for (index, (output, spec)) in outputs.iter_mut().zip(&executable.outputs).enumerate() {
+            let size = spec.elements_per_image();
+            assert!(output.is_empty() || output.len() == batch * size);
+            for (image, result) in output.chunks_exact_mut(size).enumerate() {
+                for (place, value) in result.iter_mut().enumerate() {
+                    *value = inputs
+                        .iter()
+                        .zip(&executable.inputs)
+                        .map(|(input, spec)| {
+                            let size = spec.elements_per_image();
+                            mix(&input[image * size..][..size], place + 100 * index)
+                        })
+                        .sum();
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A number that depends on every element and on where it is.
+pub fn mix(image: &[f32], salt: usize) -> f32 {
+    let weight = |i: usize| (((i + 1) * 7919 + salt * 104_729) % 211) as f32 / 211.0 - 0.5;
+    image.iter().enumerate().map(|(i, x)| x * weight(i)).sum()
+}
+
+/// A graph with these inputs, each without its batch axis; outputs `logits` and perhaps `embedding`.
+pub fn graph(inputs: &[(&str, &[usize])], has_embedding: bool, batch_limit: Option<usize>) -> Graph {
+    let mut graph = Graph { name: "stub".into(), batch_limit, ..Graph::default() };
+    for (name, shape) in inputs {
+        let mut dims = vec![Dim::Batch];
+        dims.extend(shape.iter().map(|&size| Dim::Fixed(size)));
+        let input = graph.add_value(Value {
+            name: (*name).into(),
+            kind: ValueKind::Input,
+            dtype: DType::F32,
+            shape: Some(dims),
+        });
+        graph.inputs.push(input);
+    }
+    let flat = graph.add_node("flatten", Op::Flatten, vec![graph.inputs[0]], "flat");
+    graph.outputs.push(Output { name: "logits".into(), value: flat });
+    if has_embedding {
+        graph.outputs.push(Output { name: "embedding".into(), value: flat });
+    }
+    graph
+}
+
+/// Pictures of `SIDE` x `SIDE` go into the model as they are, times 1/255.
+pub fn preprocessing() -> PreprocessSpec {
+    PreprocessSpec {
+        resize: ResizeMode::Exact { height: SIDE, width: SIDE },
+        filter: ResizeFilter::Nearest,
+        crop: CropPolicy::None,
+        scale: 1.0 / 255.0,
+        mean: [0.0; 3],
+        std: [1.0; 3],
+        layout: Layout::Nchw,
+        apply_orientation: false,
+    }
+}
+
+pub fn model_of(graph: Graph) -> Arc<Model> {
+    let labels = (0..CLASSES).map(|class| format!("class {class}")).collect();
+    Arc::new(Model::from_graph("stub", graph, preprocessing(), labels, Head::Softmax).expect("a valid graph"))
+}
+
+/// Takes pictures, gives `logits` and `embedding`.
+pub fn picture_model() -> Arc<Model> {
+    model_of(graph(&[("pixels", &[3, SIDE, SIDE])], true, None))
+}
+
+/// One decoder, no delay.
+pub fn options() -> EngineOptions {
+    EngineOptions { decode_threads: 1, max_queue_delay: Duration::ZERO, ..EngineOptions::default() }
+}
+
+/// An engine on the stub with the real clock, and the hand on its runs.
+pub fn engine(options: &EngineOptions) -> (Engine, Arc<Control>) {
+    let stub = Stub::new();
+    let control = Arc::clone(&stub.control);
+    (Engine::with_backend(picture_model(), options, Arc::new(stub)).expect("an engine"), control)
+}
+
+/// The same on a clock that the test moves.
+pub fn engine_on_manual_clock(options: &EngineOptions) -> (Engine, Arc<Control>, Arc<ManualClock>) {
+    let stub = Stub::new();
+    let (control, clock) = (Arc::clone(&stub.control), Arc::new(ManualClock::default()));
+    let around = Surroundings { clock: clock.clone(), ..Surroundings::of(Arc::new(stub)) };
+    (Engine::start(picture_model(), options, around).expect("an engine"), control, clock)
+}
+
+fn picture_bytes(seed: usize) -> Vec<u8> {
+    (0..PIXELS).map(|i| (((i + 1) * (seed + 3) * 2_654_435_761) >> 7) as u8).collect()
+}
+
+/// A picture unlike those of other seeds.
+pub fn picture(seed: usize) -> ImageSource {
+    let data = picture_bytes(seed).into();
+    let format = PixelFormat::Rgb;
+    ImageSource::Pixels(RawPixels { width: SIDE, height: SIDE, format, row_stride: 3 * SIDE, data })
+}
+
+/// What preprocessing makes of it.
+pub fn picture_tensor(seed: usize) -> Vec<f32> {
+    let bytes = picture_bytes(seed);
+    let planes = (0..3).flat_map(|channel| bytes.iter().skip(channel).step_by(3));
+    planes.map(|&byte| f32::from(byte) / 255.0).collect()
+}
+
+/// The same picture as a 24-bit BMP file.
+pub fn bmp(seed: usize) -> Vec<u8> {
+    let bytes = picture_bytes(seed);
+    let mut file = b"BM".to_vec();
+    let mut put = |value: u32| file.extend(value.to_le_bytes());
+    for value in [54 + PIXELS as u32, 0, 54, 40, SIDE as u32, SIDE as u32, 1 | 24 << 16, 0] {
+        put(value);
+    }
+    for value in [PIXELS as u32, 2835, 2835, 0, 0] {
+        put(value);
+    }
+    for row in bytes.chunks(3 * SIDE).rev() {
+        file.extend(row.chunks(3).flat_map(|pixel| [pixel[2], pixel[1], pixel[0]]));
+    }
+    file
+}
+
+/// A BMP file with a good header and no pixels: accepted, then fails to decode.
+pub fn corrupt() -> ImageSource {
+    ImageSource::Encoded(bmp(0)[..60].to_vec().into())
+}
+
+pub fn task(task: Task) -> RequestOptions {
+    RequestOptions { task, deadline: None }
+}
+
+pub fn classify_all() -> RequestOptions {
+    task(Task::Classify { top_k: CLASSES, min_score: 0.0 })
+}
+
+pub fn deadline(deadline: Duration) -> RequestOptions {
+    RequestOptions { deadline: Some(deadline), ..RequestOptions::default() }
+}
+
+/// A tensor of these pictures for the input `pixels`.
+pub fn tensor_of(seeds: &[usize]) -> Vec<(String, Tensor)> {
+    let elements: Vec<f32> = seeds.iter().flat_map(|&seed| picture_tensor(seed)).collect();
+    vec![("pixels".into(), Tensor::new(&[seeds.len(), 3, SIDE, SIDE], elements).expect("sizes fit"))]
+}
+
+/// The answer, or a failed test if it does not come.
+pub fn wait(pending: Pending) -> Result<Response> {
+    pending.wait_timeout(PATIENCE).unwrap_or_else(|_| panic!("a request was not answered"))
+}
+
+pub fn kind_of<T>(result: Result<T>) -> ErrorKind {
+    match result {
+        Ok(_) => panic!("expected an error"),
+        Err(error) => error.kind(),
+    }
+}
+
+/// Softmax of the stub's logits for this picture, by class.
+pub fn expected_scores(seed: usize) -> Vec<f32> {
+    let image = picture_tensor(seed);
+    let mut scores: Vec<f32> = (0..CLASSES).map(|class| mix(&image, class)).collect();
+    Head::Softmax.apply(&mut scores);
+    scores
+}
+
+/// Scores of an answer, by class.
+pub fn scores(response: &Response) -> Vec<f32> {
+    let mut scores = vec![f32::NAN; CLASSES];
+    for prediction in &response.predictions {
+        scores[prediction.class_index] = prediction.score;
+    }
+    scores
+}
