@@ -1,11 +1,11 @@
 //! Feeds the JPEG decoder and converts CMYK and YCCK as Pillow does.
 
-use super::super::failure::Place;
-use super::super::format::{ImageFormat, ImageHeader};
-use super::super::limits::DecodeLimits;
-use super::super::pixels::Pixels;
 use super::segments::{Component, Frame, Segments, Until, walk, without_extras};
 use crate::error::{Error, Result};
+use crate::image::failure::Place;
+use crate::image::format::{ImageFormat, ImageHeader};
+use crate::image::limits::DecodeLimits;
+use crate::image::pixels::Pixels;
 use std::borrow::Cow;
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
@@ -14,7 +14,7 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 /// Reads the file as far as its first scan header.
-pub(in super::super) fn read_header(bytes: &[u8], limits: &DecodeLimits) -> Result<ImageHeader> {
+pub(in crate::image) fn read_header(bytes: &[u8], limits: &DecodeLimits) -> Result<ImageHeader> {
     let segments = walk(bytes, Until::FirstScan)?;
     let frame = frame_of(&segments)?;
     limits.check_size(frame.width, frame.height)?;
@@ -28,7 +28,7 @@ pub(in super::super) fn read_header(bytes: &[u8], limits: &DecodeLimits) -> Resu
 }
 
 /// Decodes to RGB. The caller has checked what [`read_header`] says.
-pub(in super::super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Pixels> {
+pub(in crate::image) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Pixels> {
     let segments = walk(bytes, Until::End { max_scans: limits.max_progressive_scans })?;
     limits.check_scans(segments.scans)?;
     let frame = frame_of(&segments)?;

@@ -1,10 +1,10 @@
 //! Walks the segments of a JPEG file (ITU-T T.81, annex B): sizes, components, number of scans, where
 //! metadata lies, and whether the file ends where it should. Decodes nothing and allocates little.
 
-use super::super::failure::Place;
-use super::super::format::ImageFormat;
-use super::super::orientation::Orientation;
 use crate::error::Result;
+use crate::image::failure::Place;
+use crate::image::format::ImageFormat;
+use crate::image::orientation::Orientation;
 use std::ops::Range;
 
 /// A component of the frame header.

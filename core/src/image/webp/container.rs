@@ -1,9 +1,9 @@
 //! Walks the RIFF chunks of a WebP file (RFC 9649, section 2).
 
-use super::super::failure::Place;
-use super::super::format::ImageFormat;
-use super::super::orientation::Orientation;
 use crate::error::Result;
+use crate::image::failure::Place;
+use crate::image::format::ImageFormat;
+use crate::image::orientation::Orientation;
 
 /// How a bitstream is coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,18 +1,18 @@
 //! Decodes the picture's bitstream and places it on the canvas.
 
-use super::super::failure::Place;
-use super::super::format::{ImageFormat, ImageHeader};
-use super::super::limits::DecodeLimits;
-use super::super::pixels::Pixels;
 use super::container::{Bitstream, Coding, open};
 use super::lossless;
 use super::lossy_header::check_partitions;
 use crate::error::{Error, Result};
+use crate::image::failure::Place;
+use crate::image::format::{ImageFormat, ImageHeader};
+use crate::image::limits::DecodeLimits;
+use crate::image::pixels::Pixels;
 use image_webp::{DecodingError, WebPDecoder};
 use std::io::{Cursor, ErrorKind};
 
 /// Reads the container as far as the picture's bitstream.
-pub(in super::super) fn read_header(bytes: &[u8], limits: &DecodeLimits) -> Result<ImageHeader> {
+pub(in crate::image) fn read_header(bytes: &[u8], limits: &DecodeLimits) -> Result<ImageHeader> {
     let container = open(bytes)?;
     let [width, height] = container.canvas;
     limits.check_size(width, height)?;
@@ -32,7 +32,7 @@ pub(in super::super) fn read_header(bytes: &[u8], limits: &DecodeLimits) -> Resu
 }
 
 /// Decodes to RGB. The caller has checked what [`read_header`] says.
-pub(in super::super) fn decode(bytes: &[u8], _limits: &DecodeLimits) -> Result<Pixels> {
+pub(in crate::image) fn decode(bytes: &[u8], _limits: &DecodeLimits) -> Result<Pixels> {
     let container = open(bytes)?;
     let stream = container.bitstream;
     let picture = match stream.coding {
