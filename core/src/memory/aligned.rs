@@ -6,7 +6,7 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
 /// Bytes that every buffer's start is a multiple of.
-pub const ALIGNMENT: usize = 4096;
+const ALIGNMENT: usize = 4096;
 
 /// A fixed number of floats, aligned to `ALIGNMENT` bytes.
 pub struct AlignedFloats {

@@ -37,8 +37,9 @@ impl Arena {
         self.floats.bytes()
     }
 
-    /// Everything, for the first clean-up and for tests.
-    pub fn floats(&mut self) -> &mut [f32] {
+    /// Everything, to put into it what tests want.
+    #[cfg(test)]
+    pub(crate) fn floats(&mut self) -> &mut [f32] {
         &mut self.floats
     }
 

@@ -60,24 +60,34 @@ fn bits(values: &[Vec<f32>]) -> Vec<Vec<u32>> {
     values.iter().map(|values| values.iter().map(|value| value.to_bits()).collect()).collect()
 }
 
+/// Compares every output of two images with the reference.
+fn check(name: &str, graph: &Graph, set: &'static KernelSet) {
+    let executable = compile(set, graph, 2);
+    let inputs = images(&*executable, 2);
+    let tensors = executable.inputs().iter().zip(&inputs);
+    let tensors: Vec<Tensor> =
+        tensors.map(|(spec, x)| Tensor::new(&spec.shape_for(2), x.clone()).expect("as many")).collect();
+    let expected = interpret::run(graph, &tensors);
+    let found = run(&executable, 2, &inputs);
+    for ((spec, found), expected) in executable.outputs().iter().zip(found).zip(&expected) {
+        let found = Tensor::new(&spec.shape_for(2), found).expect("as many");
+        let error = largest_difference(&found, expected);
+        assert!(error < 1e-5, "{name} on {}: output {:?} is {error} off", set.isa, spec.name);
+    }
+}
+
 #[test]
 fn every_operator_agrees_with_the_reference() {
     for (name, graph) in nets::all() {
-        for set in usable_sets() {
-            let executable = compile(set, &graph, 2);
-            let inputs = images(&*executable, 2);
-            let tensors = executable.inputs().iter().zip(&inputs);
-            let tensors: Vec<Tensor> = tensors
-                .map(|(spec, x)| Tensor::new(&spec.shape_for(2), x.clone()).expect("as many"))
-                .collect();
-            let expected = interpret::run(&graph, &tensors);
-            let found = run(&executable, 2, &inputs);
-            for ((spec, found), expected) in executable.outputs().iter().zip(found).zip(&expected) {
-                let found = Tensor::new(&spec.shape_for(2), found).expect("as many");
-                let error = largest_difference(&found, expected);
-                assert!(error < 1e-5, "{name} on {}: output {:?} is {error} off", set.isa, spec.name);
-            }
-        }
+        usable_sets().for_each(|set| check(name, &graph, set));
+    }
+}
+
+#[test]
+fn random_graphs_agree_with_the_reference() {
+    for seed in 0..40 {
+        let graph = nets::random(seed);
+        usable_sets().for_each(|set| check(&format!("seed {seed}"), &graph, set));
     }
 }
 

@@ -279,3 +279,33 @@ fn outputs() -> Graph {
     net.output("again", early);
     net.finish()
 }
+
+/// A graph of 12 operators chosen at random over earlier values, with shortcuts of any length.
+pub fn random(seed: u64) -> Graph {
+    let mut net = Net::new(100 + seed);
+    let mut values = vec![net.input(&[[3, 16, 21][seed as usize % 3], 10, 9])];
+    while values.len() < 13 {
+        let choices: Vec<usize> = net.floats(4).into_iter().map(|x| (x.abs() * 1000.0) as usize).collect();
+        let x = values[values.len() - 1 - choices[0] % values.len().min(4)];
+        let [_, channels, height, width] = net.size(x)[..] else { unreachable!("an image") };
+        let alike = values.iter().copied().find(|&other| other != x && net.size(other) == net.size(x));
+        let activation = [NONE, RELU, Activation::Silu, Activation::HardSwish][choices[1] % 4];
+        let size = [1, 3, 5][choices[2] % 3];
+        let window = Window::square(size, 1 + (choices[3] % 2) * (height.min(width) / 5).min(1), size / 2);
+        values.push(match (choices[1] / 4 % 8, alike) {
+            (0, Some(other)) => net.node(Op::Add { activation }, &[x, other]),
+            (1, Some(other)) => net.node(Op::Mul, &[other, x]),
+            (2, residual) => net.conv_with(x, channels, Window::square(3, 1, 1), 1, residual, activation),
+            (3, _) => net.depthwise(x, window, activation),
+            (4, _) => {
+                let mean = net.node(Op::GlobalAveragePool { keep_dims: true }, &[x]);
+                net.node(Op::Mul, &[mean, x])
+            }
+            (5, _) => net.node(Op::MaxPool { window: Window::square(3, 1, 1) }, &[x]),
+            _ => net.conv(x, [8, 17, 32][choices[3] % 3], window, activation),
+        });
+    }
+    net.output("last", values[12]);
+    net.output("middle", values[6]);
+    net.finish()
+}
