@@ -1,7 +1,7 @@
 //! Whether a graph fits together: what every pass and backend may rely on.
 
 use super::infer_shapes::{describe, output_shape, show_shape};
-use super::{Dim, Graph, ValueId, ValueKind};
+use super::{Dim, Graph, Node, Value, ValueId, ValueKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::tensor::DType;
 use std::collections::HashSet;
@@ -11,10 +11,21 @@ use std::collections::HashSet;
 /// all shapes are known and agree with what [`infer_shapes`](super::infer_shapes()) computes. Fails with
 /// `MODEL_INVALID` naming the node or value.
 pub fn validate(graph: &Graph) -> Result<()> {
-    let mut ready = vec![false; graph.values.len()];
-    for (index, value) in graph.values.iter().enumerate() {
-        ready[index] = matches!(value.kind, ValueKind::Constant(_));
+    let is_constant = |value: &Value| matches!(value.kind, ValueKind::Constant(_));
+    let mut ready: Vec<bool> = graph.values.iter().map(is_constant).collect();
+    check_inputs(graph, &mut ready)?;
+    let mut names = HashSet::new();
+    for node in &graph.nodes {
+        if !names.insert(node.name.as_str()) {
+            return Err(invalid(format!("two nodes are named {:?}", node.name)));
+        }
+        check_node(graph, node, &mut ready)?;
     }
+    check_outputs(graph, &ready)
+}
+
+/// Marks the inputs as ready.
+fn check_inputs(graph: &Graph, ready: &mut [bool]) -> Result<()> {
     for &input in &graph.inputs {
         let value = known(graph, input)?;
         if value.kind != ValueKind::Input || std::mem::replace(&mut ready[input.0], true) {
@@ -31,45 +42,39 @@ pub fn validate(graph: &Graph) -> Result<()> {
             }
         }
     }
-    let mut names = HashSet::new();
-    for node in &graph.nodes {
-        if !names.insert(node.name.as_str()) {
-            return Err(invalid(format!("two nodes are named {:?}", node.name)));
+    Ok(())
+}
+
+/// Marks the node's output as ready.
+fn check_node(graph: &Graph, node: &Node, ready: &mut [bool]) -> Result<()> {
+    let error = |message: String| Err(invalid(format!("{}{message}", describe(node))));
+    for &input in &node.inputs {
+        let value = known(graph, input)?;
+        if !ready[input.0] {
+            return error(format!(" reads {:?} before any node computes it", value.name));
         }
-        for &input in &node.inputs {
-            let value = known(graph, input)?;
-            if !ready[input.0] {
-                return Err(invalid(format!(
-                    "{} reads {:?} before any node computes it",
-                    describe(node),
-                    value.name
-                )));
-            }
-            if value.dtype != DType::F32 {
-                return Err(invalid(format!(
-                    "{}: expected input {:?} of f32, found {}",
-                    describe(node),
-                    value.name,
-                    value.dtype
-                )));
-            }
-        }
-        let output = known(graph, node.output)?;
-        if output.kind != ValueKind::Produced || std::mem::replace(&mut ready[node.output.0], true) {
-            return Err(invalid(format!("{}: {:?} has another source already", describe(node), output.name)));
-        }
-        let shape = output_shape(graph, node)?;
-        if output.shape.as_ref() != Some(&shape) || output.dtype != DType::F32 {
-            return Err(invalid(format!(
-                "{}: its output {:?} is declared as {} {}, and is f32 {}",
-                describe(node),
-                output.name,
-                output.dtype,
-                output.shape.as_deref().map_or("of unknown shape".into(), show_shape),
-                show_shape(&shape)
-            )));
+        if value.dtype != DType::F32 {
+            return error(format!(": expected input {:?} of f32, found {}", value.name, value.dtype));
         }
     }
+    let output = known(graph, node.output)?;
+    if output.kind != ValueKind::Produced || std::mem::replace(&mut ready[node.output.0], true) {
+        return error(format!(": {:?} has another source already", output.name));
+    }
+    let shape = output_shape(graph, node)?;
+    if output.shape.as_ref() != Some(&shape) || output.dtype != DType::F32 {
+        let declared = output.shape.as_deref().map_or("of unknown shape".into(), show_shape);
+        return error(format!(
+            ": its output {:?} is declared as {} {declared}, and is f32 {}",
+            output.name,
+            output.dtype,
+            show_shape(&shape)
+        ));
+    }
+    Ok(())
+}
+
+fn check_outputs(graph: &Graph, ready: &[bool]) -> Result<()> {
     let mut names = HashSet::new();
     for output in &graph.outputs {
         let value = known(graph, output.value)?;
@@ -86,7 +91,7 @@ pub fn validate(graph: &Graph) -> Result<()> {
     }
 }
 
-fn known(graph: &Graph, id: ValueId) -> Result<&super::Value> {
+fn known(graph: &Graph, id: ValueId) -> Result<&Value> {
     graph.values.get(id.0).ok_or_else(|| invalid(format!("there is no value {}", id.0)))
 }
 
@@ -97,7 +102,7 @@ fn invalid(message: String) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Op, Output, Value, infer_shapes};
+    use crate::graph::{Op, Output, infer_shapes};
     use libvision_kernels::epilogue::Activation;
 
     const RELU: Op = Op::Activate(Activation::Relu);
