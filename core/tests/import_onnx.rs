@@ -341,6 +341,23 @@ fn every_way_exporters_write_a_flatten() {
         vec![integers("zero", &[0]), integers("one", &[1]), integers("rest", &[-1])],
         17,
     );
+    // Before operator set 10.
+    flattening(
+        vec![
+            node("Shape", &["x"], "shape", vec![]),
+            node(
+                "Slice",
+                &["shape"],
+                "batch",
+                vec![ints("axes", &[0]), ints("starts", &[0]), ints("ends", &[1])],
+            ),
+            node("Constant", &[], "rest", vec![tensor("value", integers("", &[-1]))]),
+            node("Concat", &["batch", "rest"], "target", vec![int("axis", 0)]),
+            node("Reshape", &["x", "target"], "y", vec![]),
+        ],
+        vec![],
+        9,
+    );
     // The newer exporter without its optimizer.
     flattening(
         vec![

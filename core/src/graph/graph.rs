@@ -47,6 +47,16 @@ pub struct Value {
     pub shape: Option<Vec<Dim>>,
 }
 
+impl Value {
+    /// The constant, if it is one.
+    pub fn constant(&self) -> Option<&Tensor> {
+        match &self.kind {
+            ValueKind::Constant(tensor) => Some(tensor),
+            ValueKind::Input | ValueKind::Produced => None,
+        }
+    }
+}
+
 /// One step of a network.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
@@ -94,10 +104,7 @@ impl Graph {
 
     /// The constant behind `id`, if it is one.
     pub fn constant(&self, id: ValueId) -> Option<&Tensor> {
-        match &self.value(id).kind {
-            ValueKind::Constant(tensor) => Some(tensor),
-            _ => None,
-        }
+        self.value(id).constant()
     }
 
     /// Adds a value and returns its name in this graph.

@@ -1,7 +1,7 @@
 //! Every change that a pass makes to a graph goes through here, so that readers, producers and order stay
 //! consistent by construction.
 
-use super::{Graph, Node, Op, ValueId, ValueKind};
+use super::{Graph, Node, Op, Value, ValueId};
 use crate::tensor::Tensor;
 
 /// Names a node while a pass runs.
@@ -181,20 +181,14 @@ impl Graph {
 
     /// Number of elements in all constants that nodes read.
     pub fn parameter_count(&self) -> usize {
-        self.values
-            .iter()
-            .map(|value| match &value.kind {
-                ValueKind::Constant(tensor) => tensor.len(),
-                ValueKind::Input | ValueKind::Produced => 0,
-            })
-            .sum()
+        self.values.iter().filter_map(Value::constant).map(Tensor::len).sum()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::{Dim, Output, Value, infer_shapes, validate};
+    use crate::graph::{Dim, Output, ValueKind, infer_shapes, validate};
     use crate::tensor::DType;
     use libvision_kernels::epilogue::Activation;
 

@@ -7,11 +7,13 @@ use super::outputs::name_outputs;
 use super::weights;
 use crate::compile::Pipeline;
 use crate::error::{Error, ErrorKind, Result};
-use crate::graph::{Dim, Graph, show_shape};
+use crate::graph::{Dim, Graph, Value, ValueKind, show_shape};
 use crate::import::onnx::{self, OnnxOptions};
 use crate::memory::{ReadOptions, read_file};
 use crate::postprocess::Head;
 use crate::preprocess::{PreprocessSpec, output_size};
+use crate::tensor::Tensor;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Side of the pictures that weights without any configuration are for.
@@ -57,9 +59,15 @@ struct Loader<'l> {
 impl Loader<'_> {
     fn load(mut self, path: &Path, candidates: Candidates) -> Result<Model> {
         let (mut graph, file) = self.network(candidates)?;
+        let read = constants_in(&graph);
         let (head, preprocess) = self.complete(&mut graph).map_err(|error| error.context(file.display()))?;
+        if self.options.memory_map {
+            let_go_of_files(&mut graph, &read)?;
+        }
         let labels = self.labels(&graph)?;
-        let stem = if path.is_dir() { path.file_name() } else { path.file_stem() };
+        // "." has no name of its own.
+        let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+        let stem = if path.is_dir() { whole.file_name() } else { whole.file_stem() };
         let stem = stem.map(|stem| stem.to_string_lossy().into_owned());
         let mut notes = vec![format!("network from {}", file.display())];
         notes.append(&mut self.config.notes);
@@ -167,6 +175,23 @@ impl Loader<'_> {
             _ => Ok(labels.clone()),
         }
     }
+}
+
+/// Where the elements of the constants lie.
+fn constants_in(graph: &Graph) -> HashSet<*const u8> {
+    graph.values.iter().filter_map(Value::constant).map(|tensor| tensor.bytes().as_ptr()).collect()
+}
+
+/// Copies what no pass has replaced, so that a loaded model no longer depends on its mapped files.
+fn let_go_of_files(graph: &mut Graph, read: &HashSet<*const u8>) -> Result<()> {
+    for value in &mut graph.values {
+        if let ValueKind::Constant(tensor) = &mut value.kind
+            && read.contains(&tensor.bytes().as_ptr())
+        {
+            *tensor = Tensor::new(tensor.shape(), tensor.to_f32()?.into_owned())?;
+        }
+    }
+    Ok(())
 }
 
 /// Classes of the first output, if it is `[N,K]`.

@@ -78,7 +78,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator("Reshape", 2..=2, &["allowzero"], reshape::reshape),
     operator("Shape", 1..=1, &["start", "end"], sizes::shape),
     operator("Sigmoid", 1..=1, &[], elementwise::sigmoid),
-    operator("Slice", 3..=5, &[], sizes::slice),
+    operator("Slice", 1..=5, &["axes", "ends", "starts"], sizes::slice),
     operator("Softmax", 1..=1, &["axis"], linear::softmax),
     operator("Squeeze", 1..=2, &["axes"], reshape::squeeze),
     operator("Sub", 2..=2, &[], elementwise::sub),
@@ -86,3 +86,22 @@ pub(super) const OPERATORS: &[Operator] = &[
     operator("Transpose", 1..=1, &["perm"], linear::transpose),
     operator("Unsqueeze", 1..=2, &["axes"], reshape::unsqueeze),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_table_is_sorted_and_the_guide_lists_the_same_operators() {
+        let names: Vec<&str> = OPERATORS.iter().map(|operator| operator.name).collect();
+        assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
+        let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/operators.md");
+        let guide = std::fs::read_to_string(guide).expect("docs/operators.md");
+        let rows = guide.lines().filter_map(|line| line.strip_prefix("| `"));
+        let first_cells = rows.filter_map(|row| row.split('|').next());
+        let listed: BTreeSet<&str> =
+            first_cells.flat_map(|cell| cell.split(", ")).map(|name| name.trim().trim_matches('`')).collect();
+        assert_eq!(listed.into_iter().collect::<Vec<_>>(), names);
+    }
+}

@@ -21,7 +21,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 /// Versions of the standard operators that are read.
-const OPSETS: std::ops::RangeInclusive<i64> = 7..=27;
+const OPSETS: std::ops::RangeInclusive<i64> = 7..=28;
 
 /// How many unsupported nodes a message names.
 const NAMED_NODES: usize = 5;

@@ -10,7 +10,6 @@ const FILE: &str = "config.json";
 const TOP: &[&str] = &[
     "architecture",
     "architectures",
-    "num_classes",
     "label_names",
     "label_descriptions",
     "pretrained_cfg",

@@ -88,10 +88,14 @@ pub(super) fn gather(node: &mut NodeReader<'_, '_>) -> Result<Operand> {
     Ok(Operand::Integers(list.gather(&indices)?))
 }
 
-/// Slice of a list, in steps of one.
+/// Slice of a list, in steps of one. Before operator set 10 the bounds were attributes.
 pub(super) fn slice(node: &mut NodeReader<'_, '_>) -> Result<Operand> {
     let list = node.integers(0)?;
-    let (starts, ends) = (node.integers(1)?.known()?, node.integers(2)?.known()?);
+    let mut bounds = |input, name| match node.has_input(input) {
+        true => node.integers(input)?.known(),
+        false => Ok(node.attributes.ints(name)?.unwrap_or_default().to_vec()),
+    };
+    let (starts, ends) = (bounds(1, "starts")?, bounds(2, "ends")?);
     node.axes(3, 1)?;
     let steps = if node.has_input(4) { node.integers(4)?.known()? } else { vec![1] };
     match (&starts[..], &ends[..], &steps[..]) {
