@@ -14,9 +14,8 @@ fn elements(tensor: &Tensor) -> Vec<f32> {
 #[test]
 fn mixed_tasks_and_sizes_share_batches_and_each_gets_its_own() {
     let stub = Stub { contexts: 2, ..Stub::new() };
-    let control = Arc::clone(&stub.control);
     let options = EngineOptions { max_batch_size: 8, decode_threads: 3, ..options() };
-    let engine = Engine::with_backend(picture_model(), &options, Arc::new(stub)).expect("an engine");
+    let (engine, control) = engine_on(stub, &options);
     control.hold();
     let all: Vec<_> = (0..60)
         .map(|i| {
@@ -182,7 +181,7 @@ fn the_smallest_batch_limit_wins_and_describe_says_which() {
     let limited = |limit, most, asked| {
         let model = model_of(graph(&[("pixels", &[3, SIDE, SIDE])], true, limit));
         let stub = Stub { max_batch_size: most, ..Stub::new() };
-        let control = Arc::clone(&stub.control);
+        let control = Hand(Arc::clone(&stub.control));
         let options = EngineOptions { max_batch_size: asked, ..options() };
         (Engine::with_backend(model, &options, Arc::new(stub)).expect("an engine"), control)
     };

@@ -4,7 +4,8 @@
 mod engine_stub;
 
 use engine_stub::*;
-use libvision::ErrorKind;
+use libvision::{Error, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 #[test]
 fn a_forked_child_is_told_and_does_not_hang() {
@@ -18,13 +19,19 @@ fn a_forked_child_is_told_and_does_not_hang() {
     if child == 0 {
         // SAFETY: plain system calls; the alarm ends a child that hangs.
         unsafe { libc::alarm(30) };
-        let submitted = kind_of(engine.submit(picture(1), classify_all()));
-        canceller.cancel();
-        let waited = kind_of(pending.wait());
-        drop(engine);
-        let is_right = submitted == ErrorKind::EngineClosed && waited == ErrorKind::EngineClosed;
+        // A panic would end the child's only thread, and with it the process, as if all were well.
+        let is_right = catch_unwind(AssertUnwindSafe(|| {
+            let is_closed = |error: Option<Error>| error.is_some_and(|e| e.kind() == ErrorKind::EngineClosed);
+            let submitted = is_closed(engine.submit(picture(1), classify_all()).err());
+            let tensors = is_closed(engine.submit_tensors(tensor_of(&[1]), classify_all()).err());
+            canceller.cancel();
+            let waited = is_closed(pending.wait().err());
+            drop(engine);
+            submitted && tensors && waited
+        }));
+        let status = if matches!(is_right, Ok(true)) { 0 } else { 1 };
         // SAFETY: ends the child without running the test harness a second time.
-        unsafe { libc::_exit(if is_right { 0 } else { 1 }) };
+        unsafe { libc::_exit(status) };
     }
     assert!(child > 0, "fork failed");
     let mut status = 0;

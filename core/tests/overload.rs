@@ -5,8 +5,8 @@ mod engine_stub;
 
 use engine_stub::*;
 use libvision::image::DecodeLimits;
-use libvision::{EngineOptions, ErrorKind, ImageSource, RequestOptions};
-use std::time::Duration;
+use libvision::{EngineOptions, ErrorKind, ImageSource, RequestOptions, Task};
+use std::time::{Duration, Instant};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -67,25 +67,43 @@ fn cancelling_what_runs_answers_at_once_and_spoils_nothing() {
 
 #[test]
 fn cancelled_neighbours_leave_gaps_that_nobody_sees() {
-    let (engine, control) = engine(&EngineOptions { max_batch_size: 8, ..options() });
-    control.hold();
-    let first = engine.submit(picture(0), classify_all()).expect("accepted");
-    control.wait_begun(1);
-    let mut pending: Vec<_> =
-        (1..8).map(|seed| Some(engine.submit(picture(seed), classify_all()).expect("room"))).collect();
-    // With one decoder, the others are in their slots once the last one is under way; some may not be yet,
-    // and whether a gap is before or between the rest makes no difference to what must come out.
-    for gap in [0, 2, 3, 5] {
-        let cancelled = pending[gap].take().expect("not yet cancelled");
-        cancelled.cancel();
-        assert_eq!(kind_of(wait(cancelled)), ErrorKind::Cancelled);
-    }
-    control.release();
-    wait(first).expect("an answer");
-    for (index, pending) in pending.into_iter().enumerate() {
-        if let Some(pending) = pending {
-            assert_eq!(scores(&wait(pending).expect("an answer")), expected_scores(index + 1));
+    // One gap in front, two in the middle, one at the end, and slots of several images between.
+    for gaps in [&[0][..], &[1, 2], &[4], &[0, 2, 4], &[0, 1, 2, 3]] {
+        let (engine, control) = engine(&EngineOptions { max_batch_size: 8, ..options() });
+        control.hold();
+        let first = engine.submit(picture(0), classify_all()).expect("accepted");
+        control.wait_begun(1);
+        let submit = |seed| match seed {
+            2 => engine.submit_tensors(tensor_of(&[20, 21, 22]), task(Task::Run)),
+            _ => engine.submit(picture(seed), classify_all()),
+        };
+        let mut pending: Vec<_> = (0..5).map(|at| Some(submit(at + 1).expect("room"))).collect();
+        wait_filled(&engine);
+        for &gap in gaps {
+            let cancelled = pending[gap].take().expect("not yet cancelled");
+            cancelled.cancel();
+            assert_eq!(kind_of(wait(cancelled)), ErrorKind::Cancelled);
         }
+        control.release();
+        wait(first).expect("an answer");
+        let mut images = 0;
+        for (at, pending) in pending.into_iter().enumerate() {
+            let Some(pending) = pending else { continue };
+            let response = wait(pending).expect("an answer");
+            match at + 1 {
+                2 => {
+                    images += 3;
+                    let logits = response.outputs[0].1.to_f32().expect("f32").into_owned();
+                    let of = |seed| (0..CLASSES).map(move |class| mix(&picture_tensor(seed), class));
+                    assert_eq!(logits, [20, 21, 22].into_iter().flat_map(of).collect::<Vec<_>>());
+                }
+                seed => {
+                    images += 1;
+                    assert_eq!(scores(&response), expected_scores(seed));
+                }
+            }
+        }
+        assert_eq!(control.begun(), [1, images], "gaps {gaps:?} are closed, not computed");
     }
 }
 
@@ -256,10 +274,12 @@ fn slow_callbacks_hold_up_no_batch_and_are_bounded() {
         control.wait_begun(1 + accepted);
         control.release_one();
     }
+    let started = Instant::now();
     let refused = loop {
         match engine.submit(picture(2), RequestOptions::default()) {
             // The last answer may still be on its way to where it waits.
             Ok(pending) => {
+                assert!(started.elapsed() < PATIENCE, "callbacks that wait do not count");
                 pending.cancel();
                 std::thread::yield_now();
             }

@@ -13,10 +13,10 @@ use std::time::Duration;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Blocks until nothing of an engine is left that holds on to the backend.
-fn wait_gone(control: &Arc<Control>) {
+fn wait_gone(hand: &Hand) {
     let start = std::time::Instant::now();
-    while Arc::strong_count(control) > 1 {
-        assert!(start.elapsed() < Duration::from_secs(60), "threads or memory of the engine are left");
+    while Arc::strong_count(&hand.0) > 1 {
+        assert!(start.elapsed() < PATIENCE, "threads or memory of the engine are left");
         std::thread::yield_now();
     }
 }
@@ -148,7 +148,7 @@ fn a_callback_that_comes_after_the_answer_is_called_at_once_and_here() {
 fn an_engine_that_cannot_start_leaves_nothing_behind() {
     for refused in [1, 2, 3] {
         let stub = Stub { contexts: 3, fails_at_context: Some(refused), ..Stub::new() };
-        let control = Arc::clone(&stub.control);
+        let control = Hand(Arc::clone(&stub.control));
         let failed = libvision::Engine::with_backend(picture_model(), &options(), Arc::new(stub));
         assert_eq!(kind_of(failed), ErrorKind::OutOfMemory);
         wait_gone(&control);
@@ -158,7 +158,6 @@ fn an_engine_that_cannot_start_leaves_nothing_behind() {
 #[test]
 fn threads_that_submit_cancel_and_wait_at_the_same_time_all_get_their_own_answer() {
     let stub = Stub { contexts: 2, ..Stub::new() };
-    let control = Arc::clone(&stub.control);
     let options = EngineOptions {
         decode_threads: 3,
         queue_capacity: 16,
@@ -166,8 +165,7 @@ fn threads_that_submit_cancel_and_wait_at_the_same_time_all_get_their_own_answer
         max_queue_delay: Duration::from_micros(100),
         ..options()
     };
-    let engine =
-        libvision::Engine::with_backend(picture_model(), &options, Arc::new(stub)).expect("an engine");
+    let (engine, control) = engine_on(stub, &options);
     let expected: Vec<_> = (0..16).map(expected_scores).collect();
     let ended = Mutex::new([0_usize; 4]);
     std::thread::scope(|scope| {

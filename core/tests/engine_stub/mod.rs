@@ -14,6 +14,7 @@ use libvision::{
     PreprocessSpec, RawPixels, RequestOptions, Response, Result, Task, Tensor,
 };
 use parking_lot::{Condvar, Mutex};
+use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub const CLASSES: usize = 10;
 pub const FEATURES: usize = 5;
 
 /// Longest that a test waits for another thread before it fails instead of hanging.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What the next runs do.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -51,6 +52,26 @@ struct State {
     begun: Vec<usize>,
     running: usize,
     contexts: usize,
+}
+
+/// A test's hold on a [`Control`]. When the test fails it lets the backend go, as the engine, which is
+/// dropped after it, waits for what runs.
+pub struct Hand(pub Arc<Control>);
+
+impl Deref for Hand {
+    type Target = Control;
+
+    fn deref(&self) -> &Control {
+        &self.0
+    }
+}
+
+impl Drop for Hand {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.release();
+        }
+    }
 }
 
 impl Control {
@@ -301,18 +322,29 @@ pub fn options() -> EngineOptions {
 }
 
 /// An engine on the stub with the real clock, and the hand on its runs.
-pub fn engine(options: &EngineOptions) -> (Engine, Arc<Control>) {
-    let stub = Stub::new();
-    let control = Arc::clone(&stub.control);
-    (Engine::with_backend(picture_model(), options, Arc::new(stub)).expect("an engine"), control)
+pub fn engine(options: &EngineOptions) -> (Engine, Hand) {
+    engine_on(Stub::new(), options)
+}
+
+/// The same on this stub.
+pub fn engine_on(stub: Stub, options: &EngineOptions) -> (Engine, Hand) {
+    let hand = Hand(Arc::clone(&stub.control));
+    (Engine::with_backend(picture_model(), options, Arc::new(stub)).expect("an engine"), hand)
 }
 
 /// The same on a clock that the test moves.
-pub fn engine_on_manual_clock(options: &EngineOptions) -> (Engine, Arc<Control>, Arc<ManualClock>) {
+pub fn engine_on_manual_clock(options: &EngineOptions) -> (Engine, Hand, Arc<ManualClock>) {
     let stub = Stub::new();
-    let (control, clock) = (Arc::clone(&stub.control), Arc::new(ManualClock::default()));
+    let (hand, clock) = (Hand(Arc::clone(&stub.control)), Arc::new(ManualClock::default()));
     let around = Surroundings { clock: clock.clone(), ..Surroundings::of(Arc::new(stub)) };
-    (Engine::start(picture_model(), options, around).expect("an engine"), control, clock)
+    (Engine::start(picture_model(), options, around).expect("an engine"), hand, clock)
+}
+
+/// Blocks until a single decoder has put everything that was submitted before into its slots, as far as
+/// there is room for it: the decoder finishes one request before it begins the next.
+pub fn wait_filled(engine: &Engine) {
+    let missing = engine.submit(ImageSource::Path("no/such/picture".into()), RequestOptions::default());
+    assert_eq!(kind_of(wait(missing.expect("files are opened later"))), ErrorKind::FileNotFound);
 }
 
 fn picture_bytes(seed: usize) -> Vec<u8> {
