@@ -44,9 +44,7 @@ fn main() -> ExitCode {
         Some("version") => check::version::run(),
         Some("sizes") => check::sizes::run(),
         Some("stubs") => check::generated::stubs(rest),
-        Some(name @ ("header" | "onnx" | "dependencies")) => {
-            check::generated::generator(name, rest)
-        }
+        Some(name @ ("header" | "onnx" | "dependencies")) => check::generated::generator(name, rest),
         None | Some("help" | "--help" | "-h") => {
             print!("{HELP}");
             return ExitCode::SUCCESS;
