@@ -10,6 +10,8 @@ PROGRAM = """
 import multiprocessing, os, signal, sys, threading, time
 import libvision
 model_path, png = sys.argv[1:]
+# A shell that starts the tests in the background has it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 """
 
 
