@@ -153,7 +153,7 @@ fn what_the_caller_gives_goes_before_the_files() -> TestResult {
             LoadOptions { preprocess: Some(PreprocessSpec::imagenet(40, 24)), ..options.clone() },
             "makes 24x24",
         ),
-        (LoadOptions { max_file_bytes: 10, ..options.clone() }, "over the limit of 10"),
+        (LoadOptions { max_file_bytes: 10, ..options.clone() }, "over max_file_bytes, 10"),
     ] {
         let error = Model::load_with(folder.0.path(), &options).unwrap_err();
         assert!(error.message().contains(expected), "{expected}: {error}");

@@ -61,7 +61,7 @@ fn read_opened(file: &File, path: &Path, options: ReadOptions) -> Result<Bytes> 
     if size > options.max_bytes {
         return Err(Error::new(
             ErrorKind::ModelTooLarge,
-            format!("{}: {size} bytes are over the limit of {}", path.display(), options.max_bytes),
+            format!("{}: {size} bytes are over max_file_bytes, {}", path.display(), options.max_bytes),
         ));
     }
     if size == 0 {
