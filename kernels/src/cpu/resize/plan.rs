@@ -52,6 +52,10 @@ impl Axis {
 
     /// Whether all coefficients lie between -1.9 and 1.9, as those of every filter do that is not cut off
     /// in an extreme way at the border. Kernels that split coefficients rely on it.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(dead_code, reason = "only x86 kernels split coefficients")
+    )]
     pub(super) fn has_small_weights(&self) -> bool {
         const SMALL: u32 = (1.9 * (1 << PRECISION_BITS) as f64) as u32;
         self.largest <= SMALL
