@@ -1,9 +1,8 @@
-//! Arenas, aligned buffers, mapped files, staging buffers and byte budgets.
+//! Arenas, aligned buffers, mapped files and staging buffers.
 
 #[allow(unsafe_code, reason = "the standard collections cannot be told an alignment")]
 mod aligned;
 mod arena;
-mod budget;
 #[allow(unsafe_code, reason = "a memory map is sound only while nobody cuts the file, which callers promise")]
 mod mapped;
 #[allow(unsafe_code, reason = "several threads fill one buffer at a time, each its own slots")]
@@ -11,7 +10,6 @@ mod staging;
 
 pub use aligned::AlignedFloats;
 pub use arena::{Arena, Carved, Rest};
-pub use budget::{ByteBudget, Charge};
 pub(crate) use mapped::read_file_beside;
 pub use mapped::{ReadOptions, read_file};
 pub use staging::{SlotBuffer, SlotLease};

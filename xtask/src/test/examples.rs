@@ -2,7 +2,7 @@
 //! with the committed answers.
 
 use super::empty_folder::EmptyFolder;
-use super::packages::install_npm;
+use super::packages::{build_examples, install_npm};
 use crate::command::{cargo, output, program, run};
 use crate::{dist, python, workspace};
 use anyhow::{Context, bail, ensure};
@@ -61,12 +61,7 @@ fn build(folder: &Path) -> anyhow::Result<Vec<Program>> {
 
     let bin = python::environment()?;
     let build = folder.join("build");
-    run(program(bin.join("cmake"), ["-S"])
-        .arg(root.join("examples"))
-        .arg("-B")
-        .arg(&build)
-        .arg(format!("-DCMAKE_PREFIX_PATH={}", dist::folder().join("prefix").display())))?;
-    run(program(bin.join("cmake"), ["--build"]).arg(&build))?;
+    build_examples(&dist::folder().join("prefix"), &build)?;
     let (c, cpp) = (build.join("classify_c"), build.join("classify_cpp"));
 
     let interpreter = bin.join("python");

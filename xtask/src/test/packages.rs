@@ -9,24 +9,26 @@ use std::path::Path;
 
 /// Builds the C and C++ examples against the moved prefix, with CMake and with pkg-config.
 pub fn prefix() -> anyhow::Result<()> {
-    let bin = python::environment()?;
     let folder = EmptyFolder::new("prefix")?;
     let prefix = folder.path().join("moved");
     run(program("cp", ["-a"]).arg(dist::folder().join("prefix")).arg(&prefix))?;
     let examples = workspace::root().join("examples");
     let build = folder.path().join("build");
-    run(program(bin.join("cmake"), ["-S"])
-        .arg(&examples)
-        .arg("-B")
-        .arg(&build)
-        .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display())))?;
-    run(program(bin.join("cmake"), ["--build"]).arg(&build))?;
+    build_examples(&prefix, &build)?;
     let line = format!(
         "c++ -std=c++17 -Wall -Wextra -Werror {}/classify.cpp -o {}/by-pkg-config $(pkg-config --cflags --libs libvision)",
         examples.display(),
         folder.path().display()
     );
     run(program("sh", ["-c", &line]).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig")))
+}
+
+/// Builds the C and C++ examples in `build` against the library under `prefix`, with CMake.
+pub fn build_examples(prefix: &Path, build: &Path) -> anyhow::Result<()> {
+    let cmake = python::environment()?.join("cmake");
+    let found_in = format!("-DCMAKE_PREFIX_PATH={}", prefix.display());
+    run(program(&cmake, ["-S"]).arg(workspace::root().join("examples")).arg("-B").arg(build).arg(found_in))?;
+    run(program(&cmake, ["--build"]).arg(build))
 }
 
 /// Installs the wheel in a fresh environment in an empty folder and runs the Python tests there.

@@ -1,14 +1,13 @@
 //! The two passes with AVX2. A coefficient is split into two 16-bit halves, `high * 2^11 + low`, so that
 //! one multiply-add takes two taps; the sums are put together modulo 2^32, which makes them exact.
 
+use super::four_rows::{FourRows, ROWS};
 use super::portable;
 use super::{Axis, Rows, RowsMut};
 use crate::reference::resize::PRECISION_BITS;
 use std::arch::x86_64::*;
 
 const LOW_BITS: i32 = 11;
-/// Rows that share each load of coefficients.
-const ROWS: usize = 4;
 
 pub(super) fn available() -> bool {
     is_x86_feature_detected!("avx2")
@@ -69,41 +68,19 @@ unsafe fn horizontal_avx2(
     rows: usize,
     output: RowsMut<'_>,
 ) {
-    let row_bytes = axis.input_len() * 3;
-    // A load of a group reads 16 bytes from its first pixel on, also where all its taps are padding.
-    let reach =
-        (0..axis.len()).map(|x| axis.taps(x)).map(|(start, taps)| (start + taps.len() - 4) * 3 + 16).max();
-    let reach = reach.unwrap_or(0);
     let out_bytes = axis.len() * 3;
-    let mut padded = [const { Vec::new() }; ROWS];
-    let mut y = 0;
-    while y < rows {
-        let count = ROWS.min(rows - y);
-        let mut sources = [input.data; ROWS];
-        for (index, source) in sources.iter_mut().enumerate() {
-            // Rows beyond the last repeat it.
-            let start = (y + index.min(count - 1)) * input.stride;
-            *source = &input.data[start..];
-        }
-        for (source, padded) in sources.iter_mut().zip(&mut padded) {
-            if source.len() < reach {
-                padded.clear();
-                padded.extend_from_slice(&source[..row_bytes]);
-                padded.resize(reach, 0);
-                *source = padded;
-            }
-        }
+    let mut input = FourRows::new(axis, input, rows);
+    for y in (0..rows).step_by(ROWS) {
+        let (count, sources) = input.from(y);
         let base = y * output.stride;
         let targets = &mut output.data[base..];
-        // SAFETY: each source has `reach` bytes or more, and AVX2 is there by this function's own condition.
-        unsafe {
-            four_rows(axis, groups, sources.map(|s| &s[..reach]), count, targets, output.stride, out_bytes)
-        };
-        y += count;
+        // SAFETY: `FourRows` gives sources that hold every load, and AVX2 is there by this function's own
+        // condition.
+        unsafe { four_rows(axis, groups, sources, count, targets, output.stride, out_bytes) };
     }
 }
 
-/// Resamples four rows; writes `count` of them. Every source must hold what `horizontal_avx2` calls reach.
+/// Resamples four rows; writes `count` of them. Every source must be one that `FourRows` gave for this axis.
 #[target_feature(enable = "avx2")]
 unsafe fn four_rows(
     axis: &Axis,

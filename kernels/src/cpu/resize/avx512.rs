@@ -1,14 +1,13 @@
 //! The two passes with AVX-512 VNNI. A coefficient is split into three signed 8-bit digits, base 256, so
 //! that one dot product takes four taps; the sums are put together modulo 2^32, which makes them exact.
 
+use super::four_rows::{FourRows, ROWS};
 use super::plan::TAP_GROUP;
 use super::portable;
 use super::{Axis, Rows, RowsMut};
 use crate::reference::resize::PRECISION_BITS;
 use std::arch::x86_64::*;
 
-/// Rows that are resampled side by side.
-const ROWS: usize = 4;
 /// The digits of four taps: highest, middle and lowest.
 type Digits = [i32; 3];
 
@@ -55,32 +54,11 @@ fn grouped(taps: &[i32]) -> impl Iterator<Item = Digits> {
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vnni")]
 unsafe fn horizontal_avx512(axis: &Axis, input: Rows<'_>, rows: usize, output: RowsMut<'_>) {
-    let row_bytes = axis.input_len() * 3;
     let weights: Vec<Digits> = (0..axis.len()).flat_map(|x| grouped(axis.taps(x).1)).collect();
     let per_position = weights.len() / axis.len().max(1);
-    // A load of a group reads 16 bytes from its first pixel on, also where all its taps are padding.
-    let reach =
-        (0..axis.len()).map(|x| axis.taps(x)).map(|(start, taps)| (start + taps.len() - 4) * 3 + 16).max();
-    let reach = reach.unwrap_or(0);
-    let mut padded = [const { Vec::new() }; ROWS];
-    let mut y = 0;
-    while y < rows {
-        let count = ROWS.min(rows - y);
-        let mut sources = [input.data; ROWS];
-        for (index, source) in sources.iter_mut().enumerate() {
-            // Rows beyond the last repeat it.
-            let start = (y + index.min(count - 1)) * input.stride;
-            *source = &input.data[start..];
-        }
-        for (source, padded) in sources.iter_mut().zip(&mut padded) {
-            if source.len() < reach {
-                padded.clear();
-                padded.extend_from_slice(&source[..row_bytes]);
-                padded.resize(reach, 0);
-                *source = padded;
-            }
-        }
-        let sources = sources.map(|source| &source[..reach]);
+    let mut input = FourRows::new(axis, input, rows);
+    for y in (0..rows).step_by(ROWS) {
+        let (count, sources) = input.from(y);
         let targets = &mut output.data[y * output.stride..];
         for x in 0..axis.len() {
             let weights = &weights[x * per_position..][..per_position];
@@ -91,7 +69,6 @@ unsafe fn horizontal_avx512(axis: &Axis, input: Rows<'_>, rows: usize, output: R
                 targets[at..at + 3].copy_from_slice(&bytes[row * 4..row * 4 + 3]);
             }
         }
-        y += count;
     }
 }
 
