@@ -11,14 +11,19 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from numpy_layers import convolve, max_pool, random_pictures
+
 EPSILON = 1e-5
-# Blocks of each stage, and whether they are bottlenecks, by the depth in the name.
-DEPTHS = {
-    18: ((2, 2, 2, 2), False),
-    34: ((3, 4, 6, 3), False),
-    50: ((3, 4, 6, 3), True),
-    101: ((3, 4, 23, 3), True),
-    152: ((3, 8, 36, 3), True),
+# Blocks of each stage, whether they are bottlenecks, how much wider than the stem the first stage's inner
+# convolutions are, and the groups of the 3x3 convolution.
+NETWORKS = {
+    "resnet18": ((2, 2, 2, 2), False, 1, 1),
+    "resnet34": ((3, 4, 6, 3), False, 1, 1),
+    "resnet50": ((3, 4, 6, 3), True, 1, 1),
+    "resnet101": ((3, 4, 23, 3), True, 1, 1),
+    "resnet152": ((3, 8, 36, 3), True, 1, 1),
+    "resnext50_32x4d": ((3, 4, 6, 3), True, 2, 32),
+    "wide_resnet50_2": ((3, 4, 6, 3), True, 2, 1),
 }
 
 
@@ -30,12 +35,14 @@ class Architecture:
     classes: int = 1000
     groups: int = 1  # of the 3x3 convolution of a bottleneck; more than 1 makes a ResNeXt
     expansion: int = 4  # of a bottleneck
+    stem: int | None = None  # channels; None: as many as the first stage's inner convolutions
 
     @staticmethod
-    def named(depth, width=64, classes=1000):
-        blocks, bottleneck = DEPTHS[depth]
-        widths = tuple(width << stage for stage in range(len(blocks)))
-        return Architecture(blocks, bottleneck, widths, classes)
+    def named(network, width=64, classes=1000):
+        """One of NETWORKS; `width` is the stem's channels."""
+        blocks, bottleneck, widening, groups = NETWORKS[network]
+        widths = tuple(width * widening << stage for stage in range(len(blocks)))
+        return Architecture(blocks, bottleneck, widths, classes, groups, 4 // widening, width)
 
 
 @dataclass(frozen=True)
@@ -64,12 +71,12 @@ class Block:
 
 
 def stem(architecture):
-    return Conv("conv1", "bn1", 3, architecture.widths[0], 7, 2)
+    return Conv("conv1", "bn1", 3, architecture.stem or architecture.widths[0], 7, 2)
 
 
 def blocks(architecture):
     """The residual blocks in order."""
-    inputs = architecture.widths[0]
+    inputs = stem(architecture).outputs
     for stage, (count, width) in enumerate(zip(architecture.blocks, architecture.widths)):
         for index in range(count):
             name = f"layer{stage + 1}.{index}"
@@ -91,34 +98,6 @@ def blocks(architecture):
                 shortcut = Conv(f"{name}.downsample.0", f"{name}.downsample.1", inputs, outputs, 1, stride)
             yield Block(name, convs, shortcut)
             inputs = outputs
-
-
-def random_pictures(rng, count, side):
-    """Normalised inputs with both large shapes and grain, unlike each other."""
-    coarse = rng.standard_normal((count, 3, 4, 4)) + rng.standard_normal((count, 3, 1, 1))
-    repeat = -(-side // 4)
-    pictures = coarse.repeat(repeat, 2).repeat(repeat, 3)[:, :, :side, :side]
-    return (0.8 * pictures + 0.4 * rng.standard_normal(pictures.shape)).astype(np.float32)
-
-
-def convolve(x, weight, stride, padding, groups=1):
-    n, channels, _, _ = x.shape
-    outputs, _, kernel, _ = weight.shape
-    x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
-    windows = np.lib.stride_tricks.sliding_window_view(x, (kernel, kernel), (2, 3))
-    windows = windows[:, :, ::stride, ::stride].transpose(0, 2, 3, 1, 4, 5)
-    _, height, width = windows.shape[:3]
-    per_group = channels // groups * kernel * kernel
-    columns = windows.reshape(n * height * width, groups, per_group)
-    filters = weight.reshape(groups, outputs // groups, per_group)
-    out = np.concatenate([columns[:, g] @ filters[g].T for g in range(groups)], axis=1)
-    return out.reshape(n, height, width, outputs).transpose(0, 3, 1, 2)
-
-
-def max_pool(x):
-    """3x3, stride 2, padding 1."""
-    x = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
-    return np.lib.stride_tricks.sliding_window_view(x, (3, 3), (2, 3))[:, :, ::2, ::2].max((-1, -2))
 
 
 def _random_conv(rng, state, conv, x):

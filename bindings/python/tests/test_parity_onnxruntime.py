@@ -17,12 +17,12 @@ def batch_norm(request):
     return request.param
 
 
-@pytest.fixture(scope="module", params=[18, 50])
+@pytest.fixture(scope="module", params=["resnet18", "resnet50"])
 def networks(request, batch_norm, root, tmp_path_factory):
     """One network in both runtimes, and its input's name."""
     folder = tmp_path_factory.mktemp("resnets")
     script = root / "tests/golden/make_resnets.py"
-    options = ["--depth", str(request.param), "--batch-norm", batch_norm]
+    options = ["--network", request.param, "--batch-norm", batch_norm]
     subprocess.run([sys.executable, script, folder, *options], check=True, capture_output=True)
     (path,) = folder.iterdir()
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])

@@ -110,7 +110,7 @@ def write_json(name, file, value):
 
 def make(name, depth, seed, rename=lambda key: key, metadata=None):
     (FOLDER / name).mkdir(exist_ok=True)
-    architecture = Architecture.named(depth, 4, len(LABELS))
+    architecture = Architecture.named(f"resnet{depth}", 4, len(LABELS))
     state = random_state(architecture, seed)
     stored = with_batch_counts(state) if metadata else state
     stored = {rename(key): value for key, value in stored.items()}

@@ -22,7 +22,8 @@ from torch import nn
 FOLDER = pathlib.Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))
 
-from resnet_builder import Architecture, blocks, random_pictures, random_state, stem  # noqa: E402
+from numpy_layers import random_pictures  # noqa: E402
+from resnet_builder import Architecture, blocks, random_state, stem  # noqa: E402
 
 SIDE = 32
 ARCHITECTURES = {

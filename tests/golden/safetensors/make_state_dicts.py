@@ -15,7 +15,8 @@ from safetensors.numpy import save_file
 FOLDER = pathlib.Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))
 
-from resnet_builder import Architecture, onnx_model, random_pictures, random_state  # noqa: E402
+from numpy_layers import random_pictures  # noqa: E402
+from resnet_builder import Architecture, onnx_model, random_state  # noqa: E402
 from tensor_names import hugging_face_name, with_batch_counts  # noqa: E402
 
 WIDTH = 4
@@ -40,7 +41,7 @@ def main():
     pictures = random_pictures(np.random.default_rng(99), 2, SIDE)
     expected = {"input": pictures}
     for depth, dtype in DTYPES.items():
-        architecture = Architecture.named(depth, WIDTH, CLASSES)
+        architecture = Architecture.named(f"resnet{depth}", WIDTH, CLASSES)
         state = {name: value.astype(dtype) for name, value in random_state(architecture, depth).items()}
         save_file(state, FOLDER / f"resnet{depth}.torchvision.safetensors")
         counted = with_batch_counts(state)
