@@ -14,7 +14,8 @@ pub struct Arguments {
 const EXAMPLES: &str = "Examples:
   vision classify -m examples/model picture.jpg
   vision classify -m resnet50.onnx --top 3 --json photos/ > answers.jsonl
-  vision describe -m examples/model";
+  vision describe -m examples/model
+  vision bench -m resnet50.onnx --batch 1,8 --threads 1,2";
 
 #[derive(Subcommand)]
 pub enum Command {
@@ -26,6 +27,13 @@ pub enum Command {
     Classify(ClassifyArguments),
     /// Print what a model is and how it will run here: preprocessing, fusions, plan, memory.
     Describe(DescribeArguments),
+    /// Measure how fast a model runs here, whole or layer by layer.
+    ///
+    /// Runs the network alone, without pictures and queue, on seeded noise. Rates count the multiplications
+    /// of direct convolution, two operations each, whatever the algorithm; the peak is what a loop of fused
+    /// multiply-adds reached on the same threads between the runs.
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(BenchArguments),
     /// Print a completion script for a shell.
     Completions {
         /// For which shell.
@@ -54,6 +62,67 @@ pub struct ClassifyArguments {
     /// One JSON object a line, one line a picture.
     #[arg(long)]
     pub json: bool,
+}
+
+const BENCH_EXAMPLES: &str = "Examples:
+  vision bench -m examples/model
+  vision bench -m resnet50.onnx --batch 1,8 --threads 1,2 --json > speed.jsonl
+  vision bench -m resnet50.onnx --threads 1 --profile resnet50.html
+  LIBVISION_CPU_ISA=avx2 vision bench -m resnet50.onnx --precise --seconds 10";
+
+#[derive(Args)]
+pub struct BenchArguments {
+    /// An .onnx or .safetensors file, or a model directory (config.json beside the weights).
+    #[arg(short, long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// auto, cpu or cuda:N.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Images of a run; several are measured one after the other.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "1", value_parser = at_least_one)]
+    pub batch: Vec<usize>,
+    /// Threads of a run; several are measured one after the other; 0 takes one per available CPU.
+    #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "0")]
+    pub threads: Vec<usize>,
+    /// Element type that the network is computed in.
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    pub precision: Precision,
+    /// Direct convolution only, as EngineOptions::precise.
+    #[arg(long)]
+    pub precise: bool,
+    /// Exactly so many runs of each, after a short warm-up.
+    #[arg(long, value_name = "N", conflicts_with = "seconds", value_parser = at_least_one)]
+    pub iterations: Option<usize>,
+    /// Run each for so long [default: 3].
+    #[arg(long, value_name = "S", value_parser = duration)]
+    pub seconds: Option<f64>,
+    /// One JSON object a line, one line a batch and number of threads.
+    #[arg(long)]
+    pub json: bool,
+    /// Time each layer too, and write a page with a bar for each [default file: vision-profile.html].
+    #[arg(long, value_name = "FILE.html", num_args = 0..=1, default_missing_value = "vision-profile.html")]
+    pub profile: Option<PathBuf>,
+}
+
+/// Element types that a network can be computed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Precision {
+    /// 32-bit floating point.
+    F32,
+}
+
+fn at_least_one(word: &str) -> Result<usize, String> {
+    match word.parse() {
+        Ok(number) if number >= 1 => Ok(number),
+        _ => Err("expected a whole number, at least 1".into()),
+    }
+}
+
+fn duration(word: &str) -> Result<f64, String> {
+    match word.parse() {
+        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
+        _ => Err("expected seconds, at most 86400".into()),
+    }
 }
 
 #[derive(Args)]

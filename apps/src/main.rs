@@ -1,6 +1,7 @@
 //! `vision`: what a person runs at a shell.
 
 mod arguments;
+mod bench;
 mod classify;
 mod describe;
 mod images;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Describe(arguments) => describe::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "vision", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -19,7 +19,11 @@ impl Runner {
     /// Loads and compiles; the inputs are seeded noise with mean 0 and deviation near 1.
     pub fn new(options: &Options) -> libvision::Result<Self> {
         let model = Model::load(&options.model)?;
-        let compile = CompileOptions { max_batch_size: options.batch, threads: options.threads };
+        let compile = CompileOptions {
+            max_batch_size: options.batch,
+            threads: options.threads,
+            ..CompileOptions::default()
+        };
         let executable = registry::open("cpu")?.backend.compile(model.graph(), &compile)?;
         let context = Arc::clone(&executable).new_context()?;
         let mut seed = 0x2545_f491_u32;

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Modules import only from those before them: `error`, `tensor`, `memory`, `image`, `preprocess`,
-//! `postprocess`, `graph`, `import`, `compile`, `plan`, `backend`, `model`, `engine`.
+//! `postprocess`, `graph`, `import`, `compile`, `plan`, `backend`, `model`, `measure`, `engine`.
 
 pub mod error;
 pub mod tensor;
@@ -25,6 +25,7 @@ pub mod compile;
 pub mod plan;
 pub mod backend;
 pub mod model;
+pub mod measure;
 pub mod engine;
 
 pub use crate::engine::{

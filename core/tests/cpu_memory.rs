@@ -72,7 +72,7 @@ fn graph() -> Graph {
 fn contexts_take_what_is_described_and_runs_take_nothing() {
     let graph = graph();
     for threads in [1, 3] {
-        let options = CompileOptions { max_batch_size: 4, threads };
+        let options = CompileOptions { max_batch_size: 4, threads, ..CompileOptions::default() };
         let executable = CpuBackend::new().compile(&graph, &options).expect("a graph that the CPU runs");
         let need = executable.memory_need();
         assert!(executable.describe().contains(&format!("arena: {} bytes", need.arena)));

@@ -73,6 +73,7 @@ pub(crate) unsafe fn engine_options(
         queue_capacity: given.queue_capacity as usize,
         decode_threads: given.decode_threads as usize,
         threads: given.threads as usize,
+        precise: defaults.precise,
         limits: DecodeLimits {
             max_pixels: given.max_pixels as usize,
             max_side: given.max_side as usize,
@@ -130,6 +131,7 @@ mod tests {
             queue_capacity: 2,
             decode_threads: 4,
             threads: 3,
+            precise: false,
             limits: DecodeLimits {
                 max_pixels: 7,
                 max_side: 8,

@@ -76,6 +76,7 @@ impl Options {
             queue_capacity: count(py, "queue_capacity", self.queue_capacity)?,
             decode_threads: count(py, "decode_threads", self.decode_threads)?,
             threads: count(py, "threads", self.threads)?,
+            precise: EngineOptions::default().precise,
             limits: DecodeLimits {
                 max_pixels: count(py, "max_pixels", self.max_pixels)?,
                 max_side: count(py, "max_side", self.max_side)?,

@@ -5,5 +5,6 @@ pub mod registry;
 mod traits;
 
 pub use traits::{
-    Availability, Backend, CompileOptions, Executable, ExecutionContext, MemoryNeed, TensorSpec,
+    Availability, Backend, CompileOptions, Executable, ExecutionContext, MemoryNeed, StepDescription,
+    TensorSpec,
 };

@@ -11,6 +11,8 @@ pub struct Device {
     pub name: String,
     /// What drives it.
     pub backend: Arc<dyn Backend>,
+    /// What it is, for people: kernels and vectors.
+    pub what: String,
     /// Why this one, and what it is: a sentence for people.
     pub reason: String,
 }
@@ -42,7 +44,8 @@ fn cpu(why: &str) -> Result<Device> {
     let backend = Arc::new(CpuBackend::new());
     match backend.probe() {
         Availability::Available(what) => {
-            Ok(Device { name: "cpu".into(), backend, reason: format!("{why}: {what}") })
+            let reason = format!("{why}: {what}");
+            Ok(Device { name: "cpu".into(), backend, what, reason })
         }
         Availability::Unavailable(error) => Err(error),
     }

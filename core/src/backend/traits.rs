@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Dim, Graph};
 use crate::tensor::DType;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Whether a backend can run here.
 #[derive(Debug)]
@@ -21,6 +22,15 @@ pub struct CompileOptions {
     pub max_batch_size: usize,
     /// Threads that one run may use; 0 takes what the machine offers.
     pub threads: usize,
+    /// Multiply inputs and weights as they are, always: no algorithm that saves multiplications at the
+    /// price of rounding. Slower, with less memory for weights.
+    pub precise: bool,
+}
+
+impl Default for CompileOptions {
+    fn default() -> Self {
+        Self { max_batch_size: 1, threads: 0, precise: false }
+    }
 }
 
 /// A tensor at the edge of an executable. The first axis is the batch.
@@ -67,6 +77,21 @@ pub struct MemoryNeed {
     pub arena: usize,
 }
 
+/// What one step of a run does, for profiles.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepDescription {
+    /// Name of the node, or of the graph's input or output.
+    pub name: String,
+    /// The operator with its window and what is fused into it.
+    pub operation: String,
+    /// Sizes of the axes of what it makes.
+    pub shape: Vec<Dim>,
+    /// How it is computed, where there is a choice; otherwise empty.
+    pub algorithm: &'static str,
+    /// Multiplications per image that direct convolution, or the matrix product, comes to.
+    pub multiplications: usize,
+}
+
 /// One kind of device.
 pub trait Backend: Send + Sync {
     /// `cpu`, `cuda`.
@@ -103,6 +128,22 @@ pub trait Executable: Send + Sync {
     /// The plan for people: steps, fusions, memory.
     fn describe(&self) -> String;
 
+    /// The steps of a run, as [`ExecutionContext::run_timed`] times them; none if it does not.
+    fn steps(&self) -> Vec<StepDescription> {
+        Vec::new()
+    }
+
+    /// Threads of this machine that one run computes on.
+    fn threads(&self) -> usize {
+        1
+    }
+
+    /// Floating-point operations per second, two for a multiply-add, that nothing can exceed on what a run
+    /// computes on: measured now, in about a millisecond. `None` where that is not known.
+    fn measure_peak(&self) -> Option<f64> {
+        None
+    }
+
     /// Memory and state for one run at a time. All memory is taken here, none by `run`.
     fn new_context(self: Arc<Self>) -> Result<Box<dyn ExecutionContext>>;
 }
@@ -115,4 +156,17 @@ pub trait ExecutionContext: Send {
     /// many of the i-th output, or is empty if the caller does not want that output. Blocks until the
     /// results are there. Each image's result has the same bits in any batch and at any place of it.
     fn run(&mut self, batch: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<()>;
+
+    /// As [`run`](Self::run), and adds to `times[i]` how long the i-th of [`Executable::steps`] took. Leaves
+    /// `times` alone where there are none.
+    fn run_timed(
+        &mut self,
+        batch: usize,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+        times: &mut [Duration],
+    ) -> Result<()> {
+        let _ = times;
+        self.run(batch, inputs, outputs)
+    }
 }

@@ -20,6 +20,9 @@ pub struct EngineOptions {
     pub decode_threads: usize,
     /// Threads that one batch may compute on; 0 takes one per available CPU.
     pub threads: usize,
+    /// Multiply inputs and weights as they are, always: no algorithm that saves multiplications at the
+    /// price of rounding (about 1e-5 of a layer's largest value). Slower, with less memory for weights.
+    pub precise: bool,
     /// Largest pictures that are accepted.
     pub limits: DecodeLimits,
 }
@@ -33,6 +36,7 @@ impl Default for EngineOptions {
             queue_capacity: 256,
             decode_threads: 0,
             threads: 0,
+            precise: false,
             limits: DecodeLimits::default(),
         }
     }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 const BATCH: usize = 5;
 
 fn compile(set: &'static KernelSet, graph: &Graph, threads: usize) -> Arc<dyn Executable> {
-    let options = CompileOptions { max_batch_size: BATCH, threads };
+    let options = CompileOptions { max_batch_size: BATCH, threads, ..CompileOptions::default() };
     CpuBackend::with_kernels(set).compile(graph, &options).expect("a graph that the CPU runs")
 }
 
@@ -189,10 +189,10 @@ fn the_models_own_limit_lowers_the_batch() {
     graph.batch_limit = Some(2);
     let executable = compile(usable_sets().next().expect("portable"), &graph, 1);
     assert_eq!(executable.max_batch_size(), 2);
-    let options = CompileOptions { max_batch_size: 0, threads: 1 };
+    let options = CompileOptions { max_batch_size: 0, threads: 1, ..CompileOptions::default() };
     let error = CpuBackend::new().compile(&graph, &options).err().expect("no batch");
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);
-    let options = CompileOptions { max_batch_size: usize::MAX, threads: 1 };
+    let options = CompileOptions { max_batch_size: usize::MAX, threads: 1, ..CompileOptions::default() };
     graph.batch_limit = None;
     let error = CpuBackend::new().compile(&graph, &options).err().expect("no memory for that");
     assert_eq!(error.kind(), ErrorKind::OutOfMemory);
@@ -229,7 +229,7 @@ fn unsupported() -> Vec<(&'static str, Graph)> {
 #[test]
 fn what_is_not_supported_is_an_error_that_names_node_operator_and_reason() {
     for (reason, graph) in unsupported() {
-        let options = CompileOptions { max_batch_size: 2, threads: 1 };
+        let options = CompileOptions { max_batch_size: 2, threads: 1, ..CompileOptions::default() };
         let error = CpuBackend::new().compile(&graph, &options).err().expect(reason);
         assert_eq!(error.kind(), ErrorKind::OperatorUnsupported, "{error:?}");
         assert!(error.message().contains(reason), "{error:?} should contain {reason:?}");

@@ -143,6 +143,11 @@ impl Linear {
         }
     }
 
+    /// Multiplications per image.
+    pub fn multiplications(&self) -> usize {
+        self.in_features * self.out_features
+    }
+
     /// Bytes of packed weights.
     pub fn packed_bytes(&self) -> usize {
         self.packing.bytes() + self.bias.bytes() + size_of_val(self.table.segments.as_slice())

@@ -6,6 +6,7 @@ use super::conv2d::{
 use super::elementwise::{ElementwiseFn, Run};
 use super::gemm::{PrefetchLevel, Tile, TileFn, TileKernels};
 use super::isa::Isa;
+use super::peak::{CHAINS, MultiplyAdds, PeakFn};
 use super::pool2d::{AveragePool, MaxPool, PoolFn, SumBlock, SumBlockFn};
 use super::simd::{Entry, Portable};
 use super::softmax::{SoftmaxFn, SoftmaxRow};
@@ -30,6 +31,8 @@ pub struct KernelSet {
     pub(crate) sum_block: SumBlockFn,
     pub(crate) elementwise: ElementwiseFn,
     pub(crate) softmax: SoftmaxFn,
+    /// By the number of chains in `CHAINS`.
+    pub(crate) peak: [PeakFn; 2],
 }
 
 impl KernelSet {
@@ -136,6 +139,7 @@ const fn kernel_set<E: Entry>(
         sum_block: E::enter::<SumBlock>,
         elementwise: E::enter::<Run>,
         softmax: E::enter::<SoftmaxRow>,
+        peak: [E::enter::<MultiplyAdds<{ CHAINS[0] }>>, E::enter::<MultiplyAdds<{ CHAINS[1] }>>],
     }
 }
 

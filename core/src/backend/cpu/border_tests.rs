@@ -165,7 +165,7 @@ fn results_do_not_depend_on_what_lay_in_the_arena() {
     for seed in 0..60 {
         let graph = random_graph(seed);
         for set in usable_sets() {
-            let options = CompileOptions { max_batch_size: BATCH, threads: 2 };
+            let options = CompileOptions { max_batch_size: BATCH, threads: 2, ..CompileOptions::default() };
             let executable = CpuExecutable::new(&graph, &options, set).expect("a graph that the CPU runs");
             let mut careful = CpuExecutable::new(&graph, &options, set).expect("the same");
             careful.plan = careful.plan.clearing_all_borders();

@@ -10,6 +10,7 @@ use crate::memory::Arena;
 use crate::plan::Work;
 use libvision_kernels::cpu::layout::{clear_border, to_nchw};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 pub(super) struct CpuContext {
     pub(super) executable: Arc<CpuExecutable>,
@@ -54,30 +55,51 @@ impl CpuContext {
         Ok(())
     }
 
-    fn run_steps(&mut self, team: &Team, batch: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) {
-        let CpuExecutable { plan, steps, .. } = &*self.executable;
-        for (step, lowered) in plan.steps().iter().zip(steps) {
-            if let (Work::Store { output }, Some(tensor)) = (step.work, lowered.first) {
-                let output = &mut *outputs[output];
-                if !output.is_empty() {
-                    let source = self.arena.part(plan.range(tensor, batch));
-                    to_nchw(team, &plan.tensors()[tensor].layout, batch, source, output);
-                }
-                continue;
-            }
-            let Some(target) = step.output else { continue };
-            let (carved, workspace) = self.arena.carve(plan.range(target, batch), plan.workspace_start());
-            if step.clear_border {
-                clear_border(&plan.tensors()[target].layout, batch, carved.output);
-            }
-            let tensor = |id| carved.rest.part(plan.range(id, batch));
-            let first = match step.work {
-                Work::Load { input } => inputs[input],
-                Work::Compute { .. } | Work::Store { .. } => lowered.first.map_or(&[][..], tensor),
-            };
-            let second = lowered.second.map(tensor);
-            lowered.kernel.run(team, batch, Operands { first, second, output: carved.output, workspace });
+    /// Runs the steps in order and calls `done` after each.
+    fn run_steps(
+        &mut self,
+        team: &Team,
+        batch: usize,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+        mut done: impl FnMut(usize),
+    ) {
+        for index in 0..self.executable.steps.len() {
+            self.run_step(team, batch, inputs, outputs, index);
+            done(index);
         }
+    }
+
+    fn run_step(
+        &mut self,
+        team: &Team,
+        batch: usize,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+        index: usize,
+    ) {
+        let CpuExecutable { plan, steps, .. } = &*self.executable;
+        let (step, lowered) = (&plan.steps()[index], &steps[index]);
+        if let (Work::Store { output }, Some(tensor)) = (step.work, lowered.first) {
+            let output = &mut *outputs[output];
+            if !output.is_empty() {
+                let source = self.arena.part(plan.range(tensor, batch));
+                to_nchw(team, &plan.tensors()[tensor].layout, batch, source, output);
+            }
+            return;
+        }
+        let Some(target) = step.output else { return };
+        let (carved, workspace) = self.arena.carve(plan.range(target, batch), plan.workspace_start());
+        if step.clear_border {
+            clear_border(&plan.tensors()[target].layout, batch, carved.output);
+        }
+        let tensor = |id| carved.rest.part(plan.range(id, batch));
+        let first = match step.work {
+            Work::Load { input } => inputs[input],
+            Work::Compute { .. } | Work::Store { .. } => lowered.first.map_or(&[][..], tensor),
+        };
+        let second = lowered.second.map(tensor);
+        lowered.kernel.run(team, batch, Operands { first, second, output: carved.output, workspace });
     }
 }
 
@@ -85,7 +107,34 @@ impl ExecutionContext for CpuContext {
     fn run(&mut self, batch: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<()> {
         self.check(batch, inputs, outputs)?;
         let threads = self.executable.threads;
-        ThreadPool::global().run(threads, |team| self.run_steps(team, batch, inputs, outputs));
+        ThreadPool::global().run(threads, |team| self.run_steps(team, batch, inputs, outputs, |_| ()));
+        Ok(())
+    }
+
+    fn run_timed(
+        &mut self,
+        batch: usize,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+        times: &mut [Duration],
+    ) -> Result<()> {
+        self.check(batch, inputs, outputs)?;
+        let steps = self.executable.steps.len();
+        if times.len() != steps {
+            return Err(invalid(format!(
+                "times: expected one for each of {steps} steps, found {}",
+                times.len()
+            )));
+        }
+        let threads = self.executable.threads;
+        ThreadPool::global().run(threads, |team| {
+            let mut last = Instant::now();
+            self.run_steps(team, batch, inputs, outputs, |step| {
+                let now = Instant::now();
+                times[step] += now - last;
+                last = now;
+            });
+        });
         Ok(())
     }
 }

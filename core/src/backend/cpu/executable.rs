@@ -3,10 +3,13 @@
 use super::context::CpuContext;
 use super::lower::{CpuRules, Lowered, lower};
 use super::thread_count::thread_count;
-use crate::backend::{CompileOptions, Executable, ExecutionContext, MemoryNeed, TensorSpec};
+use super::thread_pool::ThreadPool;
+use crate::backend::{CompileOptions, Executable, ExecutionContext, MemoryNeed, StepDescription, TensorSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, ValueId};
 use crate::plan::Plan;
+use libvision_kernels::cpu::conv2d::ConvOptions;
+use libvision_kernels::cpu::peak::peak_flops;
 use libvision_kernels::cpu::variants::KernelSet;
 use std::sync::Arc;
 
@@ -31,8 +34,9 @@ impl CpuExecutable {
             ));
         }
         let threads = thread_count(options.threads)?;
-        let mut plan = Plan::new(graph, &CpuRules(set), max_batch_size)?;
-        let steps = lower(graph, &plan, set)?;
+        let rules = CpuRules { set, options: ConvOptions { precise: options.precise } };
+        let mut plan = Plan::new(graph, &rules, max_batch_size)?;
+        let steps = lower(graph, &plan, &rules)?;
         for step in &steps {
             plan.reserve_workspace(step.kernel.workspace_len(threads));
         }
@@ -80,6 +84,26 @@ impl Executable for CpuExecutable {
             self.plan.describe(&algorithms),
             self.memory_need().weights
         )
+    }
+
+    fn steps(&self) -> Vec<StepDescription> {
+        let steps = self.plan.steps().iter().zip(&self.steps);
+        let describe = steps.map(|(step, lowered)| StepDescription {
+            name: step.name.clone(),
+            operation: step.operation.clone(),
+            shape: step.output.or(lowered.first).map_or(vec![], |id| self.plan.tensors()[id].shape.clone()),
+            algorithm: lowered.kernel.algorithm(),
+            multiplications: lowered.kernel.multiplications(),
+        });
+        describe.collect()
+    }
+
+    fn threads(&self) -> usize {
+        self.threads
+    }
+
+    fn measure_peak(&self) -> Option<f64> {
+        Some(ThreadPool::global().run(self.threads, |team| peak_flops(self.set, team)))
     }
 
     fn new_context(self: Arc<Self>) -> Result<Box<dyn ExecutionContext>> {

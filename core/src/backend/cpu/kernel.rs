@@ -109,6 +109,15 @@ impl Kernel {
         }
     }
 
+    /// Multiplications per image that direct convolution, or the matrix product, comes to.
+    pub(super) fn multiplications(&self) -> usize {
+        match self {
+            Kernel::Conv2d(conv) => conv.multiplications(),
+            Kernel::Linear(linear) => linear.multiplications(),
+            _ => 0,
+        }
+    }
+
     /// The name of the algorithm, where there is a choice of one.
     pub(super) fn algorithm(&self) -> &'static str {
         match self {

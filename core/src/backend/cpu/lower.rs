@@ -14,22 +14,23 @@ use libvision_kernels::cpu::variants::KernelSet;
 use libvision_kernels::epilogue::{Activation, Epilogue};
 use libvision_kernels::geometry::{Conv2dGeometry, GeometryError, Padding, Pool2dGeometry, Window};
 
-const OPTIONS: ConvOptions = ConvOptions { precise: false };
-
 /// What a kernel set wants of the layout.
-pub(super) struct CpuRules(pub(super) &'static KernelSet);
+pub(super) struct CpuRules {
+    pub(super) set: &'static KernelSet,
+    pub(super) options: ConvOptions,
+}
 
 impl LayoutRules for CpuRules {
     fn lanes(&self) -> usize {
-        self.0.lanes
+        self.set.lanes
     }
 
     fn conv2d_border(&self, geometry: &Conv2dGeometry) -> Padding {
-        Conv2d::input_border(self.0, geometry, OPTIONS)
+        Conv2d::input_border(self.set, geometry, self.options)
     }
 
     fn conv2d_input_lanes(&self, geometry: &Conv2dGeometry) -> usize {
-        Conv2d::preferred_input_lanes(self.0, geometry)
+        Conv2d::preferred_input_lanes(self.set, geometry)
     }
 }
 
@@ -42,7 +43,9 @@ pub(super) struct Lowered {
 }
 
 /// A kernel for each step. Fails with `OPERATOR_UNSUPPORTED`, naming node, operator and reason.
-pub(super) fn lower(graph: &Graph, plan: &Plan, set: &'static KernelSet) -> Result<Vec<Lowered>> {
+/// The plan was made by the same rules.
+pub(super) fn lower(graph: &Graph, plan: &Plan, rules: &CpuRules) -> Result<Vec<Lowered>> {
+    let &CpuRules { set, options } = rules;
     let layout = |tensor: Option<TensorId>| match tensor {
         Some(id) => Ok(plan.tensors()[id].layout),
         None => Err(Error::new(ErrorKind::Internal, "a step of the plan has no tensor to work on")),
@@ -56,7 +59,7 @@ pub(super) fn lower(graph: &Graph, plan: &Plan, set: &'static KernelSet) -> Resu
             Work::Store { .. } => Ok(Lowered { kernel: Kernel::Unpack(layout(first)?), first, second: None }),
             Work::Compute { node } => {
                 let node = &graph.nodes[node];
-                NodeLowering { graph, plan, set, node, step, output: layout(step.output)? }.lower()
+                NodeLowering { graph, plan, set, options, node, step, output: layout(step.output)? }.lower()
             }
         }
     });
@@ -67,6 +70,7 @@ struct NodeLowering<'g> {
     graph: &'g Graph,
     plan: &'g Plan,
     set: &'static KernelSet,
+    options: ConvOptions,
     node: &'g Node,
     step: &'g Step,
     output: BlockedShape,
@@ -129,7 +133,7 @@ impl NodeLowering<'_> {
             output: self.output,
             residual: residual.map(|(_, layout)| layout),
             epilogue: Epilogue { bias: has_bias, residual: has_residual, activation },
-            options: OPTIONS,
+            options: self.options,
         };
         let conv = self.fit(Conv2d::new(self.set, spec, &weights, bias.as_deref()))?;
         Ok(Lowered {
@@ -154,7 +158,7 @@ impl NodeLowering<'_> {
                 output: self.output,
                 residual: None,
                 epilogue: Epilogue { bias: true, ..Epilogue::NONE },
-                options: OPTIONS,
+                options: self.options,
             };
             Kernel::Conv2d(Box::new(self.fit(Conv2d::new(self.set, spec, &scale, Some(&shift)))?))
         } else {

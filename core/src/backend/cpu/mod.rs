@@ -13,3 +13,4 @@ mod thread_count;
 mod thread_pool;
 
 pub use backend::CpuBackend;
+pub use libvision_kernels::cpu::processor::processor_name;

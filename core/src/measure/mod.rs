@@ -1,0 +1,9 @@
+//! How fast a model runs on a device of this machine: without a queue, whole or step by step.
+
+mod measurement;
+mod model;
+mod runner;
+
+pub use measurement::{Measurement, StepTime};
+pub use model::MeasureOptions;
+pub use runner::Runner;
