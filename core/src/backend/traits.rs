@@ -157,8 +157,8 @@ pub trait ExecutionContext: Send {
     /// results are there. Each image's result has the same bits in any batch and at any place of it.
     fn run(&mut self, batch: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<()>;
 
-    /// As [`run`](Self::run), and adds to `times[i]` how long the i-th of [`Executable::steps`] took. Leaves
-    /// `times` alone where there are none.
+    /// As [`run`](Self::run), and adds to `times[i]` how long the i-th of [`Executable::steps`] took: its share of
+    /// the run, where threads were at different steps. Leaves `times` alone where there are none.
     fn run_timed(
         &mut self,
         batch: usize,

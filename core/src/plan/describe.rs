@@ -10,8 +10,14 @@ impl Plan {
     /// in the arena; then totals. `algorithms` has one entry per step.
     pub fn describe(&self, algorithms: &[&str]) -> String {
         let mut text = String::new();
-        let batch = self.max_batch_size;
-        line(&mut text, format_args!("{} steps, at most {batch} images per run", self.steps.len()));
+        let (images, replicas) = (self.images, self.replicas);
+        line(
+            &mut text,
+            format_args!(
+                "{} steps, each on at most {images} images at a time, in {replicas} replicas",
+                self.steps.len()
+            ),
+        );
         for (index, (step, algorithm)) in self.steps.iter().zip(algorithms).enumerate() {
             let mut words = format!("{index:>4}  {} {:?}", step.operation, step.name);
             if let Some(id) = step.output {
@@ -20,7 +26,7 @@ impl Plan {
                 if !algorithm.is_empty() {
                     words += &format!(", {algorithm}");
                 }
-                let range = self.range(id, batch);
+                let range = self.range(id, 0, images);
                 words += &format!(", arena {}..{} bytes", range.start * 4, range.end * 4);
                 let Padding { top, left, bottom, right } = tensor.layout.border;
                 if tensor.layout.border != Padding::default() {

@@ -22,7 +22,7 @@ pub struct PlannedTensor {
     pub layout: BlockedShape,
     /// When it is needed.
     pub lifetime: Lifetime,
-    /// Where it starts, in floats.
+    /// Where it starts in its replica, in floats.
     pub offset: usize,
 }
 
@@ -32,24 +32,25 @@ pub struct PlannedTensor {
 pub struct Plan {
     pub(super) steps: Vec<Step>,
     pub(super) tensors: Vec<PlannedTensor>,
-    pub(super) max_batch_size: usize,
+    pub(super) images: usize,
+    pub(super) replicas: usize,
+    /// Floats of one replica.
     tensor_floats: usize,
     workspace_floats: usize,
 }
 
 impl Plan {
-    /// Plans a graph whose shapes are known, for batches of 1 to `max_batch_size` images.
-    pub fn new(graph: &Graph, rules: &dyn LayoutRules, max_batch_size: usize) -> Result<Self> {
+    /// Plans a graph whose shapes are known, for 1 to `images` images at a time.
+    pub fn new(graph: &Graph, rules: &dyn LayoutRules, images: usize) -> Result<Self> {
         let mut scheduled = schedule(graph, rules)?;
         let lifetimes = lifetimes(scheduled.tensors.len(), &scheduled.steps);
         let too_large = || {
-            let message = format!("a batch of {max_batch_size} images exceeds what can be addressed");
+            let message = format!("{images} images at a time exceed what can be addressed");
             Error::new(ErrorKind::OutOfMemory, message)
         };
         let mut demands = Vec::with_capacity(lifetimes.len());
         for (&(_, layout), &lifetime) in scheduled.tensors.iter().zip(&lifetimes) {
-            let floats =
-                layout.len().checked_mul(max_batch_size).filter(|floats| *floats <= isize::MAX as usize);
+            let floats = layout.len().checked_mul(images).filter(|floats| *floats <= isize::MAX as usize);
             demands.push(Demand { layout, floats: floats.ok_or_else(too_large)?, lifetime });
         }
         let (offsets, tensor_floats) = place(&demands)?;
@@ -71,7 +72,8 @@ impl Plan {
         Ok(Self {
             tensors: tensors.collect(),
             steps: scheduled.steps,
-            max_batch_size,
+            images,
+            replicas: 1,
             tensor_floats,
             workspace_floats: 0,
         })
@@ -101,25 +103,37 @@ impl Plan {
         &self.tensors
     }
 
-    /// Largest batch of a run.
-    pub fn max_batch_size(&self) -> usize {
-        self.max_batch_size
+    /// Images that go through a step together, at most.
+    pub fn images(&self) -> usize {
+        self.images
+    }
+
+    /// How often there is room for all tensors.
+    pub fn replicas(&self) -> usize {
+        self.replicas
+    }
+
+    /// Makes room for all tensors so many times: what is in one replica can be at another step than what is in
+    /// the others.
+    pub fn set_replicas(&mut self, replicas: usize) {
+        self.replicas = replicas;
     }
 
     /// Floats of the arena: tensors, then workspace.
     pub fn arena_floats(&self) -> usize {
-        self.tensor_floats + self.workspace_floats
+        self.workspace_start() + self.workspace_floats
     }
 
     /// Where the workspace starts, in floats.
     pub fn workspace_start(&self) -> usize {
-        self.tensor_floats
+        self.replicas * self.tensor_floats
     }
 
-    /// Where a tensor of `batch` images lies, in floats.
-    pub fn range(&self, tensor: TensorId, batch: usize) -> Range<usize> {
+    /// Where a tensor of `batch` images lies in a replica, in floats.
+    pub fn range(&self, tensor: TensorId, replica: usize, batch: usize) -> Range<usize> {
         let PlannedTensor { offset, layout, .. } = &self.tensors[tensor];
-        *offset..offset + batch * layout.len()
+        let start = replica * self.tensor_floats + offset;
+        start..start + batch * layout.len()
     }
 
     /// Floats that no plan could do without: the most that tensors need in one step.
@@ -127,7 +141,7 @@ impl Plan {
         let live = |step: usize| {
             let tensors = self.tensors.iter();
             let live = tensors.filter(|t| t.lifetime.first <= step && step <= t.lifetime.last);
-            live.map(|tensor| granules(tensor.layout.len() * self.max_batch_size)).sum()
+            live.map(|tensor| granules(tensor.layout.len() * self.images)).sum()
         };
         (0..self.steps.len()).map(live).max().unwrap_or(0)
     }
@@ -249,7 +263,22 @@ mod tests {
         let floats: usize = 3 * 8 * 25;
         assert_eq!(plan.arena_floats(), 2 * floats.next_multiple_of(16));
         assert_eq!(plan.least_floats(), plan.arena_floats());
-        assert_eq!(plan.range(4, 2).len(), 2 * 8 * 25);
+        assert_eq!(plan.range(4, 0, 2).len(), 2 * 8 * 25);
+    }
+
+    #[test]
+    fn replicas_lie_one_after_the_other_before_the_workspace() {
+        let (mut graph, x) = graph(&[8, 5, 5]);
+        let y = node(&mut graph, Op::Activate(Activation::Relu), &[x]);
+        let mut plan = plan(graph, y).expect("a plan");
+        let replica = plan.workspace_start();
+        plan.set_replicas(3);
+        plan.reserve_workspace(100);
+        assert_eq!(plan.workspace_start(), 3 * replica);
+        assert_eq!(plan.arena_floats(), 3 * replica + 112);
+        let [first, last] = [0, 2].map(|index| plan.range(1, index, 3));
+        assert_eq!(last.start, first.start + 2 * replica);
+        assert!(last.end <= plan.workspace_start());
     }
 
     #[test]

@@ -246,9 +246,14 @@ fn the_description_shows_steps_fusions_and_memory() {
     for node in &graph.nodes {
         assert!(text.contains(&format!("{:?}", node.name)), "{text}");
     }
-    for words in
-        ["+residual relu", "direct", "[N,40,5,5]", "at most 5 images", "Load \"input0\"", "packed weights"]
-    {
+    for words in [
+        "+residual relu",
+        "direct",
+        "[N,40,5,5]",
+        "at most 5 images per run",
+        "Load \"input0\"",
+        "packed weights",
+    ] {
         assert!(text.contains(words), "{words:?} is not in\n{text}");
     }
     assert!(text.contains(&format!("arena: {} bytes", executable.memory_need().arena)), "{text}");

@@ -2,13 +2,16 @@
 
 use super::executable::CpuExecutable;
 use super::kernel::Operands;
-use super::thread_pool::{Team, ThreadPool};
+use super::thread_pool::ThreadPool;
 use crate::backend::{Executable, ExecutionContext, TensorSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::show_shape;
-use crate::memory::Arena;
+use crate::memory::{Arena, Carved, SharedArena};
 use crate::plan::Work;
 use libvision_kernels::cpu::layout::{clear_border, to_nchw};
+use libvision_kernels::parallel::{Parallel, Serial};
+use parking_lot::Mutex;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,8 +25,8 @@ impl CpuContext {
     pub(super) fn new(executable: Arc<CpuExecutable>) -> Result<Self> {
         let floats = executable.plan.arena_floats();
         let arena = Arena::new(floats).map_err(|error| {
-            let batch = executable.plan.max_batch_size();
-            error.context(format_args!("the arena of an execution context for {batch} images"))
+            let images = executable.max_batch_size();
+            error.context(format_args!("the arena of an execution context for {images} images"))
         })?;
         ThreadPool::global().reserve(executable.threads);
         Ok(Self { executable, arena })
@@ -55,59 +58,101 @@ impl CpuContext {
         Ok(())
     }
 
-    /// Runs the steps in order and calls `done` after each.
-    fn run_steps(
+    /// As long as there is an image for each thread, each takes one through all steps by itself: nobody waits for
+    /// anybody, and what a step writes is still near when the next one reads it. What is left goes through with
+    /// all threads in each step.
+    fn run_batch(
         &mut self,
-        team: &Team,
         batch: usize,
         inputs: &[&[f32]],
         outputs: &mut [&mut [f32]],
-        mut done: impl FnMut(usize),
+        times: Option<&mut [Duration]>,
     ) {
+        let executable = &*self.executable;
+        let (threads, images) = (executable.threads, executable.plan.images());
+        let arena = self.arena.share();
+        let outputs = Mutex::new(&mut *outputs);
+        let times = times.map(Mutex::new);
+        let (outputs, times) = (&outputs, times.as_ref());
+        let run = Run { executable, batch, arena: &arena, inputs, outputs, times };
+        ThreadPool::global().run(threads, |team| {
+            let alone = if images == 1 { batch - batch % threads } else { 0 };
+            team.for_each(alone, &|task| run.steps(&Serial, task.thread, task.index..task.index + 1));
+            for first in (alone..batch).step_by(images) {
+                run.steps(team, 0, first..batch.min(first + images));
+            }
+        });
+    }
+}
+
+/// The tensors of a run.
+struct Run<'a, 'o> {
+    executable: &'a CpuExecutable,
+    batch: usize,
+    arena: &'a SharedArena<'a>,
+    inputs: &'a [&'a [f32]],
+    outputs: &'a Mutex<&'a mut [&'o mut [f32]]>,
+    /// The time of each step, if it is measured.
+    times: Option<&'a Mutex<&'a mut [Duration]>>,
+}
+
+impl Run<'_, '_> {
+    /// Takes `images` of the batch through all steps. From number `replica` on, nobody else may use that replica of
+    /// the tensors and the workspaces of as many threads as `parallel` has.
+    fn steps(&self, parallel: &dyn Parallel, replica: usize, images: Range<usize>) {
+        let mut last = self.times.map(|_| Instant::now());
         for index in 0..self.executable.steps.len() {
-            self.run_step(team, batch, inputs, outputs, index);
-            done(index);
+            self.step(parallel, replica, &images, index);
+            if let (Some(times), Some(last)) = (self.times, &mut last) {
+                let now = Instant::now();
+                let share = parallel.threads() as f64 / self.executable.threads as f64;
+                times.lock()[index] += (now - *last).mul_f64(share);
+                *last = now;
+            }
         }
     }
 
-    fn run_step(
-        &mut self,
-        team: &Team,
-        batch: usize,
-        inputs: &[&[f32]],
-        outputs: &mut [&mut [f32]],
-        index: usize,
-    ) {
-        let CpuExecutable { plan, steps, .. } = &*self.executable;
+    fn step(&self, parallel: &dyn Parallel, replica: usize, images: &Range<usize>, index: usize) {
+        let CpuExecutable { plan, steps, .. } = self.executable;
         let (step, lowered) = (&plan.steps()[index], &steps[index]);
+        let count = images.len();
+        let of = |floats: usize| {
+            let per_image = floats / self.batch;
+            images.start * per_image..images.end * per_image
+        };
         if let (Work::Store { output }, Some(tensor)) = (step.work, lowered.first) {
-            let output = &mut *outputs[output];
-            if !output.is_empty() {
-                let source = self.arena.part(plan.range(tensor, batch));
-                to_nchw(team, &plan.tensors()[tensor].layout, batch, source, output);
+            let mut outputs = self.outputs.lock();
+            let part = of(outputs[output].len());
+            if !part.is_empty() {
+                // SAFETY: the replica is this call's alone, and it writes nothing here.
+                let source = unsafe { self.arena.read(plan.range(tensor, replica, count)) };
+                let target = &mut outputs[output][part];
+                to_nchw(parallel, &plan.tensors()[tensor].layout, count, source, target);
             }
             return;
         }
         let Some(target) = step.output else { return };
-        let (carved, workspace) = self.arena.carve(plan.range(target, batch), plan.workspace_start());
+        let workspace = self.executable.workspace(replica..replica + parallel.threads());
+        // SAFETY: replica and workspaces are this call's alone.
+        let carved = unsafe { self.arena.carve(plan.range(target, replica, count), workspace) };
         if step.clear_border {
-            clear_border(&plan.tensors()[target].layout, batch, carved.output);
+            clear_border(&plan.tensors()[target].layout, count, carved.output);
         }
-        let tensor = |id| carved.rest.part(plan.range(id, batch));
+        let tensor = |id| carved.rest.part(plan.range(id, replica, count));
         let first = match step.work {
-            Work::Load { input } => inputs[input],
+            Work::Load { input } => &self.inputs[input][of(self.inputs[input].len())],
             Work::Compute { .. } | Work::Store { .. } => lowered.first.map_or(&[][..], tensor),
         };
         let second = lowered.second.map(tensor);
-        lowered.kernel.run(team, batch, Operands { first, second, output: carved.output, workspace });
+        let Carved { output, workspace, .. } = carved;
+        lowered.kernel.run(parallel, count, Operands { first, second, output, workspace });
     }
 }
 
 impl ExecutionContext for CpuContext {
     fn run(&mut self, batch: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<()> {
         self.check(batch, inputs, outputs)?;
-        let threads = self.executable.threads;
-        ThreadPool::global().run(threads, |team| self.run_steps(team, batch, inputs, outputs, |_| ()));
+        self.run_batch(batch, inputs, outputs, None);
         Ok(())
     }
 
@@ -126,15 +171,7 @@ impl ExecutionContext for CpuContext {
                 times.len()
             )));
         }
-        let threads = self.executable.threads;
-        ThreadPool::global().run(threads, |team| {
-            let mut last = Instant::now();
-            self.run_steps(team, batch, inputs, outputs, |step| {
-                let now = Instant::now();
-                times[step] += now - last;
-                last = now;
-            });
-        });
+        self.run_batch(batch, inputs, outputs, Some(times));
         Ok(())
     }
 }

@@ -11,13 +11,20 @@ use crate::plan::Plan;
 use libvision_kernels::cpu::conv2d::ConvOptions;
 use libvision_kernels::cpu::peak::peak_flops;
 use libvision_kernels::cpu::variants::KernelSet;
+use std::ops::Range;
 use std::sync::Arc;
+
+/// Floats that a workspace's length is a multiple of: two threads never write one pair of cache lines.
+const WORKSPACE_GRANULE: usize = 32;
 
 /// Immutable and shared by its contexts.
 pub(super) struct CpuExecutable {
     pub(super) plan: Plan,
     pub(super) steps: Vec<Lowered>,
     pub(super) threads: usize,
+    max_batch_size: usize,
+    /// Floats of one thread's workspace.
+    workspace: usize,
     inputs: Vec<TensorSpec>,
     outputs: Vec<TensorSpec>,
     set: &'static KernelSet,
@@ -34,12 +41,15 @@ impl CpuExecutable {
             ));
         }
         let threads = thread_count(options.threads)?;
+        // With an image for each thread, each takes its own; with fewer, all work on all of them together.
+        let (images, replicas) = if threads <= max_batch_size { (1, threads) } else { (max_batch_size, 1) };
         let rules = CpuRules { set, options: ConvOptions { precise: options.precise } };
-        let mut plan = Plan::new(graph, &rules, max_batch_size)?;
+        let mut plan = Plan::new(graph, &rules, images)?;
+        plan.set_replicas(replicas);
         let steps = lower(graph, &plan, &rules)?;
-        for step in &steps {
-            plan.reserve_workspace(step.kernel.workspace_len(threads));
-        }
+        let workspace = steps.iter().map(|step| step.kernel.workspace_len()).max().unwrap_or(0);
+        let workspace = workspace.next_multiple_of(WORKSPACE_GRANULE);
+        plan.reserve_workspace(threads * workspace);
         let spec = |name: &str, id: ValueId| {
             let value = graph.value(id);
             TensorSpec {
@@ -48,9 +58,24 @@ impl CpuExecutable {
                 shape: value.shape.clone().unwrap_or_default(),
             }
         };
-        let inputs = graph.inputs.iter().map(|&id| spec(&graph.value(id).name, id)).collect();
-        let outputs = graph.outputs.iter().map(|output| spec(&output.name, output.value)).collect();
-        Ok(Self { plan, steps, threads, inputs, outputs, set })
+        let inputs: Vec<_> = graph.inputs.iter().map(|&id| spec(&graph.value(id).name, id)).collect();
+        let outputs: Vec<_> = graph.outputs.iter().map(|output| spec(&output.name, output.value)).collect();
+        for spec in inputs.iter().chain(&outputs) {
+            let floats = spec.elements_per_image().checked_mul(max_batch_size);
+            if floats.is_none_or(|floats| floats > isize::MAX as usize / size_of::<f32>()) {
+                return Err(Error::new(
+                    ErrorKind::OutOfMemory,
+                    format!("{:?} of {max_batch_size} images exceeds what can be addressed", spec.name),
+                ));
+            }
+        }
+        Ok(Self { plan, steps, threads, max_batch_size, workspace, inputs, outputs, set })
+    }
+
+    /// Where in the arena the workspaces of `threads` lie.
+    pub(super) fn workspace(&self, threads: Range<usize>) -> Range<usize> {
+        let start = self.plan.workspace_start();
+        start + threads.start * self.workspace..start + threads.end * self.workspace
     }
 }
 
@@ -64,7 +89,7 @@ impl Executable for CpuExecutable {
     }
 
     fn max_batch_size(&self) -> usize {
-        self.plan.max_batch_size()
+        self.max_batch_size
     }
 
     fn memory_need(&self) -> MemoryNeed {
@@ -77,10 +102,11 @@ impl Executable for CpuExecutable {
     fn describe(&self) -> String {
         let algorithms: Vec<&str> = self.steps.iter().map(|step| step.kernel.algorithm()).collect();
         format!(
-            "kernels: {} ({} lanes), {} threads\n{}packed weights: {} bytes\n",
+            "kernels: {} ({} lanes), {} threads, at most {} images per run\n{}packed weights: {} bytes\n",
             self.set.isa,
             self.set.lanes,
             self.threads,
+            self.max_batch_size,
             self.plan.describe(&algorithms),
             self.memory_need().weights
         )

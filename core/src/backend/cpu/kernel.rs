@@ -89,10 +89,10 @@ impl Kernel {
         }
     }
 
-    /// Floats of workspace that a run with so many threads needs.
-    pub(super) fn workspace_len(&self, threads: usize) -> usize {
+    /// Floats of workspace that a run needs for each of its threads.
+    pub(super) fn workspace_len(&self) -> usize {
         match self {
-            Kernel::Conv2d(conv) => conv.workspace_len(threads),
+            Kernel::Conv2d(conv) => conv.workspace_len(1),
             Kernel::ScaleShift(scale_shift) => scale_shift.scale.len(),
             _ => 0,
         }

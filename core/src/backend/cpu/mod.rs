@@ -3,6 +3,7 @@
 mod backend;
 #[cfg(test)]
 mod border_tests;
+#[allow(unsafe_code, reason = "images of a batch are computed at the same time in one arena")]
 mod context;
 mod executable;
 mod kernel;
