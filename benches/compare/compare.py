@@ -1,122 +1,165 @@
-"""Times libvision beside ONNX Runtime on the same model, input size, batch and threads.
+"""Measures libvision beside other runtimes on the same networks, float32: interleaved turns.
 
-Each runs in a process of its own, pinned to the same CPUs. They take turns: a turn is a few runs, its
-figure their median; a round is one turn each; the result is the median of the rounds' ratios. So a
-machine that grows slower half-way slows both. A ratio above 1 means that libvision is faster.
+All processes stay alive with their threads on the same CPUs. In turns A B C A B C each runs for a moment
+while the others are stopped, and every round gives one ratio per peer. So a machine that grows slower
+half-way slows all alike. A round beside other work is measured again. Every piece of the run is a line of the results file; the command continues what
+is there, so a long run may be cut (`--seconds`; exit status 75 says that rounds are left). `report.py` reads the file.
 
     cargo build --release -p libvision-benches
-    python benches/compare/compare.py resnet50.onnx --threads 1 --batch 1
+    python benches/compare/make_networks.py FOLDER
+    python benches/compare/compare.py FOLDER RESULTS.jsonl
 """
 
 import argparse
+import datetime
+import itertools
 import json
 import os
 import platform
-import statistics
-import subprocess
 import sys
+import tempfile
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+import contestants
+import networks
+import numpy as np
+from contestants import AVX2, PEERS, Contestant
+from line_protocol import SIDE
+from numpy_layers import random_pictures
+from other_load import LIMIT, OtherLoad
+
+# The largest difference between two runtimes' logits, as a part of the largest: above it they do not compute the same.
+TOLERANCE = 1e-3
+INCOMPLETE = 75
 
 
-class Runner:
-    """A process that runs the model on request."""
+@dataclass(frozen=True)
+class Cell:
+    """One field of the table. `isa`: the best of the machine, or all held to AVX2."""
 
-    def __init__(self, name: str, command: list[str], cpus: set[int]):
-        self.name = name
-        environment = dict(os.environ)
-        # A machine-wide setting for other libraries must not slow a peer down.
-        for variable in ("OMP_NUM_THREADS", "OPENBLAS_CORETYPE"):
-            environment.pop(variable, None)
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=environment,
-            preexec_fn=lambda: os.sched_setaffinity(0, cpus),
-        )
-        ready = self.process.stdout.readline().split(maxsplit=1)
-        if ready[:1] != ["ready"]:
-            raise SystemExit(f"{name} did not start")
-        self.version = ready[1].strip()
+    network: str
+    batch: int
+    threads: int
+    isa: str
 
-    def turn(self, runs: int) -> float:
-        """Median milliseconds of `runs` runs, after one that fills the caches again."""
-        self.process.stdin.write(f"run {runs + 1}\n")
-        self.process.stdin.flush()
-        times = [float(ms) for ms in self.process.stdout.readline().split()]
-        return statistics.median(times[1:])
-
-    def close(self) -> None:
-        self.process.stdin.close()
-        self.process.wait()
+    def key(self) -> dict:
+        return {"network": self.network, "isa": self.isa, "batch": self.batch, "threads": self.threads}
 
 
 def cpu_model() -> str:
+    facts = {}
     for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.processor()
+        key, _, value = line.partition(":")
+        facts.setdefault(key.strip(), value.strip())
+    isa = "AVX-512" if "avx512f" in facts.get("flags", "") else "AVX2"
+    name = facts.get("model name", platform.processor())
+    return f"{name} (family {facts.get('cpu family')}, model {facts.get('model')}, {isa})"
 
 
-def compare(model: str, threads: int, batch: int, rounds: int, runs: int) -> dict:
-    cpus = set(sorted(os.sched_getaffinity(0))[:threads])
-    if len(cpus) < threads:
-        raise SystemExit(f"{threads} threads asked for, {len(cpus)} CPUs available")
-    sizes = ["--threads", str(threads), "--batch", str(batch)]
-    binary = str(ROOT / "target/release/libvision-benches")
-    ours = Runner("libvision", [binary, "serve", model, *sizes], cpus)
-    peer_script = str(Path(__file__).with_name("peer_onnxruntime.py"))
-    peer = Runner("onnxruntime", [sys.executable, peer_script, model, *sizes], cpus)
-    ratios, our_times, peer_times = [], [], []
-    for _ in range(rounds):
-        our_times.append(ours.turn(runs))
-        peer_times.append(peer.turn(runs))
-        ratios.append(peer_times[-1] / our_times[-1])
-    ours.close()
-    peer.close()
-    quartiles = statistics.quantiles(ratios, n=4)
+def start(cell: Cell, names: list[str], network: Path, pictures: str) -> list[Contestant]:
+    cpus = set(sorted(os.sched_getaffinity(0))[: cell.threads])
+    if len(cpus) < cell.threads:
+        raise SystemExit(f"{cell.threads} threads asked for, {len(cpus)} CPUs available")
+    sizes = ["--threads", str(cell.threads), "--batch", str(cell.batch), "--input", pictures]
+    held = AVX2 if cell.isa == "avx2" else {}
+    commands = {name: contestants.command(name, network, SIDE) + sizes for name in names}
+    return [Contestant(name, words, held.get(name, {}), cpus) for name, words in commands.items()]
+
+
+def differences(players: list[Contestant]) -> dict[str, float]:
+    """Each peer's largest difference from our logits, as a part of the largest logit."""
+    ours, *theirs = [(player.name, player.logits()) for player in players]
+    found = {name: float(np.abs(logits - ours[1]).max() / np.abs(ours[1]).max()) for name, logits in theirs}
+    for name, difference in found.items():
+        if not difference <= TOLERANCE:
+            raise SystemExit(f"{name} computes something else: logits differ by {difference:.1e} of the largest")
+    return found
+
+
+def measure(cell: Cell, names: list[str], folder: Path, rounds: int, deadline: float, turn_ms: float) -> dict:
+    """As many undisturbed rounds as fit before the deadline; gives up when most are disturbed."""
+    with tempfile.NamedTemporaryFile() as file:
+        random_pictures(np.random.default_rng(1), cell.batch, SIDE).tofile(file.name)
+        players = start(cell, names, folder / f"{cell.network}.onnx", file.name)
+    try:
+        differ = differences(players)
+        for player in players:
+            player.turn(turn_ms)
+        times, disturbed = [], 0
+        while len(times) < rounds and disturbed < 3 * rounds:
+            load = OtherLoad([player.process.pid for player in players])
+            turn = {player.name: round(player.turn(turn_ms), 4) for player in players}
+            if load.share() < LIMIT:
+                times.append(turn)
+            else:
+                disturbed += 1
+            if 2 * time.monotonic() - load.started > deadline:
+                break
+    finally:
+        for player in players:
+            player.close()
     return {
-        "model": Path(model).name,
-        "threads": threads,
-        "batch": batch,
-        "rounds": rounds,
-        "libvision": ours.version,
-        "peer": peer.version,
-        "libvision_ms": statistics.median(our_times),
-        "peer_ms": statistics.median(peer_times),
-        "ratio": statistics.median(ratios),
-        "ratio_quartiles": [quartiles[0], quartiles[2]],
+        **cell.key(),
+        "date": datetime.date.today().isoformat(),
         "cpu": cpu_model(),
+        "versions": {player.name: player.version for player in players},
+        "logit_difference": {name: float(f"{value:.2g}") for name, value in differ.items()},
+        "disturbed_rounds": disturbed,
+        "rounds_ms": times,
     }
 
 
-def main() -> None:
+def rounds_done(results: Path, cell: Cell, names: list[str]) -> int:
+    """Rounds of this cell in the file with at least these contestants."""
+    if not results.exists():
+        return 0
+    done = 0
+    for line in results.read_text().splitlines():
+        row = json.loads(line)
+        if cell.key().items() <= row.items() and set(names) <= row["versions"].keys():
+            if row["cpu"] != cpu_model():
+                raise SystemExit(f"{results} is from another machine ({row['cpu']}); name a new file")
+            done += len(row["rounds_ms"])
+    return done
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("models", nargs="+", metavar="MODEL.onnx")
-    parser.add_argument("--threads", default="1,2", help="thread counts, separated by commas")
-    parser.add_argument("--batch", default="1", help="batch sizes, separated by commas")
+    parser.add_argument("folder", type=Path, help="where make_networks.py wrote the networks")
+    parser.add_argument("results", type=Path, metavar="RESULTS.jsonl", help="continued if it exists")
+    parser.add_argument("--networks", default=",".join(networks.NAMES), help="separated by commas, as are the next four")
+    parser.add_argument("--peers", default=",".join(PEERS))
+    parser.add_argument("--batch", default="1,8")
+    parser.add_argument("--threads", default="1,2")
+    parser.add_argument("--isa", default="native,avx2",
+                        help="avx2: libvision, OpenVINO and MNN held to AVX2; left out where the machine has nothing better")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--runs", type=int, default=5, help="runs per turn")
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--turn-ms", type=float, default=250, help="time of one turn, roughly")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="start no further round after that")
     arguments = parser.parse_args()
-    for model in arguments.models:
-        for threads in map(int, arguments.threads.split(",")):
-            for batch in map(int, arguments.batch.split(",")):
-                row = compare(model, threads, batch, arguments.rounds, arguments.runs)
-                if arguments.json:
-                    print(json.dumps(row), flush=True)
-                else:
-                    low, high = row["ratio_quartiles"]
-                    print(
-                        f"{row['model']:<20} {threads} threads, batch {batch}: "
-                        f"libvision {row['libvision_ms']:.2f} ms, onnxruntime {row['peer_ms']:.2f} ms, "
-                        f"ratio {row['ratio']:.2f} (quartiles {low:.2f} to {high:.2f})",
-                        flush=True,
-                    )
+    started = time.monotonic()
+    lists = [getattr(arguments, name).split(",") for name in ("isa", "networks", "batch", "threads")]
+    for isa, network, batch, threads in itertools.product(*lists):
+        if isa == "avx2" and "AVX-512" not in cpu_model():
+            continue
+        cell = Cell(network, int(batch), int(threads), isa)
+        peers = [name for name in arguments.peers.split(",") if isa == "native" or name in AVX2]
+        names = ["libvision", *peers]
+        while (left := arguments.rounds - rounds_done(arguments.results, cell, names)) > 0:
+            deadline = started + arguments.seconds
+            if time.monotonic() > deadline:
+                return INCOMPLETE
+            row = measure(cell, names, arguments.folder, left, deadline, arguments.turn_ms)
+            if row["rounds_ms"]:
+                with arguments.results.open("a") as file:
+                    file.write(json.dumps(row) + "\n")
+            print(f"{cell}: {len(row['rounds_ms'])} rounds, {row['disturbed_rounds']} disturbed", file=sys.stderr, flush=True)
+            if not row["rounds_ms"]:
+                return INCOMPLETE
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

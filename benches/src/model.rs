@@ -16,8 +16,8 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Loads and compiles; the inputs are seeded noise with mean 0 and deviation near 1.
-    pub fn new(options: &Options) -> libvision::Result<Self> {
+    /// Loads and compiles. Without an input file the inputs are seeded noise with mean 0 and deviation near 1.
+    pub fn new(options: &Options) -> Result<Self, Box<dyn std::error::Error>> {
         let model = Model::load(&options.model)?;
         let compile = CompileOptions {
             max_batch_size: options.batch,
@@ -34,10 +34,18 @@ impl Runner {
         let sizes = |specs: &[libvision::backend::TensorSpec]| -> Vec<usize> {
             specs.iter().map(|spec| spec.elements_per_image() * options.batch).collect()
         };
-        let inputs =
-            sizes(executable.inputs()).into_iter().map(|size| (0..size).map(|_| noise()).collect()).collect();
+        let sizes_in = sizes(executable.inputs());
+        let inputs = match &options.input {
+            Some(file) => vec![read_floats(file, sizes_in[0])?],
+            None => sizes_in.into_iter().map(|size| (0..size).map(|_| noise()).collect()).collect(),
+        };
         let outputs = sizes(executable.outputs()).into_iter().map(|size| vec![0.0; size]).collect();
         Ok(Self { executable, context, batch: options.batch, inputs, outputs })
+    }
+
+    /// The first output of the last run.
+    pub fn output(&self) -> &[f32] {
+        &self.outputs[0]
     }
 
     /// Milliseconds of one run.
@@ -48,6 +56,15 @@ impl Runner {
         self.context.run(self.batch, &inputs, &mut outputs)?;
         Ok(started.elapsed().as_secs_f64() * 1e3)
     }
+}
+
+fn read_floats(file: &str, count: usize) -> Result<Vec<f32>, Box<dyn std::error::Error>> {
+    let bytes = std::fs::read(file)?;
+    let floats: Vec<f32> = bytes.as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
+    if floats.len() != count {
+        return Err(format!("{file}: expected {count} floats for this batch, found {}", floats.len()).into());
+    }
+    Ok(floats)
 }
 
 /// Prints one line: median and p99 of the runs, pictures a second, memory.

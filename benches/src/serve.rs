@@ -1,4 +1,4 @@
-//! Runs a model on request: reads `run N` lines, answers each with N times in milliseconds.
+//! Runs a model on request: `run N` is answered with N times in milliseconds, `logits` with the output of the last run.
 
 use crate::model::Runner;
 use crate::{Options, Outcome};
@@ -13,9 +13,13 @@ pub fn run(options: &Options) -> Outcome {
     out.flush()?;
     for line in std::io::stdin().lock().lines() {
         let line = line?;
-        let count: usize = line.strip_prefix("run ").ok_or("expected `run N`")?.trim().parse()?;
-        let times = (0..count).map(|_| runner.time()).collect::<libvision::Result<Vec<_>>>()?;
-        let shown: Vec<String> = times.iter().map(|ms| format!("{ms:.4}")).collect();
+        let shown: Vec<String> = if line == "logits" {
+            runner.output().iter().map(f32::to_string).collect()
+        } else {
+            let count: usize = line.strip_prefix("run ").ok_or("expected `run N` or `logits`")?.trim().parse()?;
+            let times = (0..count).map(|_| runner.time()).collect::<libvision::Result<Vec<_>>>()?;
+            times.iter().map(|ms| format!("{ms:.4}")).collect()
+        };
         writeln!(out, "{}", shown.join(" "))?;
         out.flush()?;
     }
