@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 # MNN's own command line reports what it converted over the network; the extension beneath it does not.
@@ -19,12 +20,12 @@ def for_ncnn(network: Path, side: int) -> str:
     folder = network.parent / "ncnn"
     stem = folder / network.stem
     if not stem.with_suffix(".ncnn.bin").exists():
-        import pnnx
-
+        # Importing pnnx would ask for torch; the program inside the package does not.
+        program = Path(find_spec("pnnx").origin).with_name("pnnx")
         folder.mkdir(exist_ok=True)
         copy = stem.with_suffix(".onnx")
         copy.symlink_to(network.resolve())
-        _run([pnnx.EXEC_PATH, copy.name, f"inputshape=[1,3,{side},{side}]", "fp16=0"], folder)
+        _run([str(program), copy.name, f"inputshape=[1,3,{side},{side}]", "fp16=0"], folder)
         for file in folder.glob(f"{network.stem}*pnnx*"):
             file.unlink()
         copy.unlink()

@@ -34,10 +34,10 @@ impl Runner {
         let sizes = |specs: &[libvision::backend::TensorSpec]| -> Vec<usize> {
             specs.iter().map(|spec| spec.elements_per_image() * options.batch).collect()
         };
-        let sizes_in = sizes(executable.inputs());
+        let input_sizes = sizes(executable.inputs());
         let inputs = match &options.input {
-            Some(file) => vec![read_floats(file, sizes_in[0])?],
-            None => sizes_in.into_iter().map(|size| (0..size).map(|_| noise()).collect()).collect(),
+            Some(file) => vec![read_floats(file, input_sizes[0])?],
+            None => input_sizes.into_iter().map(|size| (0..size).map(|_| noise()).collect()).collect(),
         };
         let outputs = sizes(executable.outputs()).into_iter().map(|size| vec![0.0; size]).collect();
         Ok(Self { executable, context, batch: options.batch, inputs, outputs })
