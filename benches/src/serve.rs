@@ -16,7 +16,8 @@ pub fn run(options: &Options) -> Outcome {
         let shown: Vec<String> = if line == "logits" {
             runner.output().iter().map(f32::to_string).collect()
         } else {
-            let count: usize = line.strip_prefix("run ").ok_or("expected `run N` or `logits`")?.trim().parse()?;
+            let count: usize =
+                line.strip_prefix("run ").ok_or("expected `run N` or `logits`")?.trim().parse()?;
             let times = (0..count).map(|_| runner.time()).collect::<libvision::Result<Vec<_>>>()?;
             times.iter().map(|ms| format!("{ms:.4}")).collect()
         };
