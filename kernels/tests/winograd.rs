@@ -53,6 +53,40 @@ fn awkward_sizes() {
     }
 }
 
+fn stem(inputs: usize, outputs: usize, window: usize, padding: usize, size: [usize; 2]) -> Case {
+    Case { precise: false, ..Case::new(inputs, outputs, Window::square(window, 2, padding), size) }
+}
+
+#[test]
+fn stems_are_folded() {
+    for size in [[64, 48], [63, 49], [50, 65], [51, 51]] {
+        for (window, padding) in [(7, 3), (7, 2), (8, 4), (6, 1)] {
+            let case = stem(3, 40, window, padding, size);
+            compare_with_reference(case, Lanes::Interleaved(3), "winograd f4x4 folded", TOLERANCE);
+        }
+        for inputs in [1, 2, 4] {
+            let case = stem(inputs, 35, 7, 3, size).epilogue(true, true, Activation::Silu);
+            compare_with_reference(case, Lanes::Interleaved(inputs), "winograd f4x4 folded", TOLERANCE);
+        }
+        let uneven =
+            Window { padding: Padding { top: 3, left: 0, bottom: 2, right: 4 }, ..Window::square(7, 2, 0) };
+        let case = Case { window: Window { size: [7, 8], ..uneven }, ..stem(3, 40, 7, 3, size) };
+        compare_with_reference(case, Lanes::Interleaved(3), "winograd f4x4 folded", TOLERANCE);
+    }
+    // Other windows and layouts are not.
+    for (window, padding) in [(5, 2), (8, 3), (9, 4)] {
+        compare_with_reference(
+            stem(3, 40, window, padding, [50, 50]),
+            Lanes::Interleaved(3),
+            "direct",
+            TOLERANCE,
+        );
+    }
+    compare_with_reference(stem(3, 40, 7, 3, [50, 50]), Lanes::Interleaved(5), "direct", TOLERANCE);
+    let precise = Case { precise: true, ..stem(3, 40, 7, 3, [50, 50]) };
+    compare_with_reference(precise, Lanes::Interleaved(3), "direct", TOLERANCE);
+}
+
 #[test]
 fn every_epilogue() {
     for activation in ACTIVATIONS {
@@ -73,6 +107,7 @@ fn bits_do_not_depend_on_batch_place_or_threads() {
     ] {
         check_bits(case, Lanes::Vector);
     }
+    check_bits(stem(3, 40, 7, 3, [65, 66]).epilogue(true, true, Activation::Relu), Lanes::Interleaved(3));
 }
 
 #[test]

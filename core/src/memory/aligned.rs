@@ -1,11 +1,12 @@
 //! Buffers of floats that start at a page, so that no vector straddles a cache line.
 
 use crate::error::{Error, ErrorKind, Result};
+use libvision_kernels::cpu::huge_pages::{HUGE_PAGE, prefer_huge_pages};
 use std::alloc::{Layout, alloc, dealloc};
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 
-/// Bytes that every buffer's start is a multiple of.
+/// Bytes that every buffer's start is a multiple of; larger ones start at a large page.
 const ALIGNMENT: usize = 4096;
 
 /// A fixed number of floats, aligned to `ALIGNMENT` bytes.
@@ -30,6 +31,9 @@ impl AlignedFloats {
         let layout = layout(len).ok_or_else(refused)?;
         // SAFETY: the layout has a size.
         let start = NonNull::new(unsafe { alloc(layout) }.cast::<f32>()).ok_or_else(refused)?;
+        if layout.align() == HUGE_PAGE {
+            prefer_huge_pages(start.as_ptr().cast(), layout.size());
+        }
         // SAFETY: `start` holds `len` floats, for which all bits zero is a value.
         unsafe { start.write_bytes(0, len) };
         Ok(Self { start, len })
@@ -42,7 +46,8 @@ impl AlignedFloats {
 }
 
 fn layout(len: usize) -> Option<Layout> {
-    Layout::array::<f32>(len).ok()?.align_to(ALIGNMENT).ok()
+    let layout = Layout::array::<f32>(len).ok()?;
+    layout.align_to(if layout.size() < HUGE_PAGE { ALIGNMENT } else { HUGE_PAGE }).ok()
 }
 
 impl Deref for AlignedFloats {

@@ -123,6 +123,7 @@ impl Linear {
                 output: if is_whole { target } else { buffer.as_mut_ptr() },
                 output_pixels: output_pixels.as_ptr(),
                 output_block: lanes,
+                is_plain: false,
                 accumulate: false,
                 bias: self.bias[first..].as_ptr(),
                 residual: std::ptr::null(),

@@ -3,6 +3,7 @@
 pub mod conv2d;
 pub mod elementwise;
 pub(crate) mod gemm;
+pub mod huge_pages;
 pub mod isa;
 pub mod layout;
 pub mod linear;

@@ -1,7 +1,7 @@
 //! The table of CPU kernels: dispatch, tests and benches read it.
 
 use super::conv2d::{
-    DepthwiseFn, DepthwiseRow, F23, F43, InputTransform, Middle, Outer, OutputTransform, WinogradKernels,
+    DepthwiseFn, DepthwiseRow, F23, F43, F44, InputTransform, Middle, Outer, OutputTransform, WinogradKernels,
 };
 use super::elementwise::{ElementwiseFn, Run};
 use super::gemm::{PrefetchLevel, Tile, TileFn, TileKernels};
@@ -124,6 +124,7 @@ const fn kernel_set<E: Entry>(
         winograd: WinogradKernels {
             f2: (E::enter::<InputTransform<F23, F23, 4, 4>>, E::enter::<OutputTransform<4, 2>>),
             f4: (E::enter::<InputTransform<F43, F43, 6, 6>>, E::enter::<OutputTransform<6, 4>>),
+            f4_taps_4: (E::enter::<InputTransform<F44, F44, 7, 7>>, E::enter::<OutputTransform<7, 4>>),
             f4_stride_2: (
                 [
                     E::enter::<InputTransform<Outer, Outer, 5, 5>>,
@@ -152,6 +153,7 @@ static PORTABLE: KernelSet = kernel_set::<Portable>(
         "f32_conv2d_winograd_f2_4x8_portable" 4 x 8,
         "f32_conv2d_winograd_f4_16x8_portable" 16 x 8,
         "f32_conv2d_winograd_f4s2_16x8_portable" 16 x 8,
+        "f32_conv2d_winograd_f4t4_16x8_portable" 16 x 8,
         "f32_pool2d_1x8_portable" 1 x 8,
         "f32_elementwise_1x8_portable" 1 x 8,
         "f32_softmax_1x8_portable" 1 x 8,
@@ -173,6 +175,7 @@ static AVX2: KernelSet = kernel_set::<super::simd::Avx2Fma>(
         "f32_conv2d_winograd_f2_4x8_avx2" 4 x 8,
         "f32_conv2d_winograd_f4_16x8_avx2" 16 x 8,
         "f32_conv2d_winograd_f4s2_16x8_avx2" 16 x 8,
+        "f32_conv2d_winograd_f4t4_16x8_avx2" 16 x 8,
         "f32_pool2d_1x8_avx2" 1 x 8,
         "f32_elementwise_1x8_avx2" 1 x 8,
         "f32_softmax_1x8_avx2" 1 x 8,
@@ -197,6 +200,7 @@ static AVX512: KernelSet = kernel_set::<super::simd::Avx512>(
         "f32_conv2d_winograd_f2_4x16_avx512" 4 x 16,
         "f32_conv2d_winograd_f4_16x16_avx512" 16 x 16,
         "f32_conv2d_winograd_f4s2_16x16_avx512" 16 x 16,
+        "f32_conv2d_winograd_f4t4_16x16_avx512" 16 x 16,
         "f32_pool2d_1x16_avx512" 1 x 16,
         "f32_elementwise_1x16_avx512" 1 x 16,
         "f32_softmax_1x16_avx512" 1 x 16,
@@ -221,6 +225,7 @@ static NEON: KernelSet = kernel_set::<super::simd::Neon>(
         "f32_conv2d_winograd_f2_4x8_neon" 4 x 8,
         "f32_conv2d_winograd_f4_16x8_neon" 16 x 8,
         "f32_conv2d_winograd_f4s2_16x8_neon" 16 x 8,
+        "f32_conv2d_winograd_f4t4_16x8_neon" 16 x 8,
         "f32_pool2d_1x8_neon" 1 x 8,
         "f32_elementwise_1x8_neon" 1 x 8,
         "f32_softmax_1x8_neon" 1 x 8,

@@ -2,11 +2,12 @@
 
 mod depthwise;
 mod direct;
+mod folded;
 mod offsets;
 mod winograd;
 
 pub(crate) use depthwise::{DepthwiseFn, DepthwiseRow};
-pub(crate) use winograd::{F23, F43, InputTransform, Middle, Outer, OutputTransform, WinogradKernels};
+pub(crate) use winograd::{F23, F43, F44, InputTransform, Middle, Outer, OutputTransform, WinogradKernels};
 
 use super::layout::BlockedShape;
 use super::variants::KernelSet;
@@ -15,6 +16,7 @@ use crate::geometry::{Conv2dGeometry, GeometryError, Padding};
 use crate::parallel::{Parallel, Parts};
 use depthwise::Depthwise;
 use direct::Direct;
+use folded::Folded;
 use winograd::{Scheme, Winograd};
 
 /// What the choice of an algorithm may depend on besides the geometry.
@@ -56,6 +58,7 @@ enum Algorithm {
     Direct(Direct),
     Depthwise(Depthwise),
     Winograd(Winograd),
+    Folded(Folded),
 }
 
 impl Conv2d {
@@ -91,6 +94,8 @@ impl Conv2d {
             Algorithm::Depthwise(Depthwise::new(set, &spec, weights, bias))
         } else if let Some(scheme) = scheme(g, spec.options).filter(|_| spec.input.lanes == set.lanes) {
             Algorithm::Winograd(Winograd::new(set, scheme, &spec, weights, bias))
+        } else if let Some(folded) = Folded::new(set, &spec, weights, bias) {
+            Algorithm::Folded(folded)
         } else {
             Algorithm::Direct(Direct::new(set, &spec, weights, bias))
         };
@@ -119,12 +124,16 @@ impl Conv2d {
             "residual of a convolution"
         );
         assert!(workspace.len() >= self.workspace_len(parallel.threads()), "workspace of a convolution");
-        let output = Parts::new(output);
         match &self.algorithm {
-            Algorithm::Direct(direct) => direct.run(parallel, batch, input, residual, &output),
-            Algorithm::Depthwise(depthwise) => depthwise.run(parallel, batch, input, residual, &output),
+            Algorithm::Direct(direct) => direct.run(parallel, batch, input, residual, &Parts::new(output)),
+            Algorithm::Depthwise(depthwise) => {
+                depthwise.run(parallel, batch, input, residual, &Parts::new(output))
+            }
             Algorithm::Winograd(winograd) => {
-                winograd.run(parallel, batch, input, residual, &output, workspace);
+                winograd.run(parallel, batch, input, residual, &Parts::new(output), workspace);
+            }
+            Algorithm::Folded(folded) => {
+                folded.run(parallel, batch, input, residual, output, workspace);
             }
         }
     }
@@ -134,6 +143,7 @@ impl Conv2d {
         match &self.algorithm {
             Algorithm::Direct(_) | Algorithm::Depthwise(_) => 0,
             Algorithm::Winograd(winograd) => winograd.workspace_len(threads),
+            Algorithm::Folded(folded) => folded.workspace_len(threads),
         }
     }
 
@@ -143,6 +153,7 @@ impl Conv2d {
             Algorithm::Direct(direct) => direct.bytes(),
             Algorithm::Depthwise(depthwise) => depthwise.bytes(),
             Algorithm::Winograd(winograd) => winograd.bytes(),
+            Algorithm::Folded(folded) => folded.bytes(),
         }
     }
 
@@ -152,6 +163,7 @@ impl Conv2d {
             Algorithm::Direct(_) => "direct",
             Algorithm::Depthwise(_) => "depthwise",
             Algorithm::Winograd(winograd) => winograd.name(),
+            Algorithm::Folded(folded) => folded.name(),
         }
     }
 

@@ -78,6 +78,7 @@ impl Gemm {
             output: std::ptr::null_mut(),
             output_pixels: std::ptr::null(),
             output_block: self.output_block,
+            is_plain: unit.is_first && !unit.is_last,
             accumulate: !unit.is_first,
             bias: std::ptr::null(),
             residual: std::ptr::null(),

@@ -40,6 +40,8 @@ pub(crate) struct TileArguments {
     pub(crate) output_pixels: *const usize,
     /// Distance between two channel blocks of the output.
     pub(crate) output_block: usize,
+    /// Store the sums as they are; what follows does not matter then.
+    pub(crate) is_plain: bool,
     /// Add what the output holds already: all K blocks but the first.
     pub(crate) accumulate: bool,
     /// Bias of the tile's channels, or null.
@@ -162,6 +164,13 @@ unsafe fn prefetch_outputs<const MR: usize, const NV: usize>(t: &TileArguments) 
 unsafe fn store<V: Vector, const MR: usize, const NV: usize>(t: &TileArguments, acc: &[[V; NV]; MR]) {
     // SAFETY: passed on to the caller.
     unsafe {
+        if t.is_plain {
+            unroll!(i < MR, {
+                let out = t.output.add(*t.output_pixels.add(i));
+                unroll!(v < NV, { acc[i][v].store(out.add(v * t.output_block)) });
+            });
+            return;
+        }
         let (low, high) = (V::splat(t.finish.low), V::splat(t.finish.high));
         unroll!(i < MR, {
             let out = t.output.add(*t.output_pixels.add(i));

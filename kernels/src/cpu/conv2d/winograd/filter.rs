@@ -1,6 +1,6 @@
 //! The transform of the weights, `G g G^T`, once and in f64.
 
-use super::scheme::Scheme;
+use super::scheme::{MAX_TAPS, Scheme};
 use crate::cpu::gemm::{AlignedFloats, MAX_VECTORS, Panel};
 use crate::cpu::simd::MAX_LANES;
 
@@ -9,7 +9,7 @@ const WIDTH: usize = MAX_VECTORS * MAX_LANES;
 
 /// Where the products of one input channel have their weights.
 pub(super) struct Weights<'a> {
-    /// Plain `[out_channels, in_channels, 3, 3]`.
+    /// Plain `[out_channels, in_channels, taps, taps]`.
     pub(super) plain: &'a [f32],
     pub(super) in_channels: usize,
     pub(super) out_channels: usize,
@@ -33,11 +33,12 @@ pub(super) fn pack(
         let target = &mut packed[first * per_channel..(first + width) * per_channel];
         for channel in 0..weights.in_channels {
             // Taps of all filters of the panel, `[tap][filter]`.
-            let mut taps = [[0.0f64; WIDTH]; 9];
+            let mut taps = [[0.0f64; WIDTH]; MAX_TAPS * MAX_TAPS];
             for (lane, output) in channels.clone().enumerate() {
-                let filter = &weights.plain[(output * weights.in_channels + channel) * 9..][..9];
-                for (tap, weight) in taps.iter_mut().zip(filter) {
-                    tap[lane] = f64::from(*weight);
+                let size = scheme.taps * scheme.taps;
+                let filter = &weights.plain[(output * weights.in_channels + channel) * size..][..size];
+                for (tap, weight) in filter.iter().enumerate() {
+                    taps[tap / scheme.taps * MAX_TAPS + tap % scheme.taps][lane] = f64::from(*weight);
                 }
             }
             let mut phase = 0;
@@ -60,13 +61,17 @@ pub(super) fn pack(
 }
 
 /// One point of all filters.
-fn point(taps: &[[f64; WIDTH]; 9], vertical: &[f64; 3], horizontal: &[f64; 3]) -> [f64; WIDTH] {
+fn point(
+    taps: &[[f64; WIDTH]; MAX_TAPS * MAX_TAPS],
+    vertical: &[f64; MAX_TAPS],
+    horizontal: &[f64; MAX_TAPS],
+) -> [f64; WIDTH] {
     let mut sums = [0.0; WIDTH];
     for (y, v) in vertical.iter().enumerate() {
         for (x, h) in horizontal.iter().enumerate() {
             let factor = v * h;
             if factor != 0.0 {
-                for (sum, tap) in sums.iter_mut().zip(&taps[y * 3 + x]) {
+                for (sum, tap) in sums.iter_mut().zip(&taps[y * MAX_TAPS + x]) {
                     *sum += factor * tap;
                 }
             }

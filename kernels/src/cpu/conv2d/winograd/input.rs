@@ -28,6 +28,8 @@ pub(crate) trait Samples<const P: usize> {
 pub(crate) struct F23;
 /// For F(4, 3).
 pub(crate) struct F43;
+/// For F(4, 4).
+pub(crate) struct F44;
 /// For F(4, 2), outer taps of a filter with stride 2.
 pub(crate) struct Outer;
 /// For F(4, 2), middle tap: there is no product at infinity.
@@ -63,6 +65,23 @@ impl Samples<6> for F43 {
                 two.mul_sub_from(odd2, even2),
                 four.mul_add(d[1], five.mul_sub_from(d[3], d[5])),
             ]
+        }
+    }
+}
+
+impl Samples<7> for F44 {
+    const STEP: usize = 1;
+
+    /// The polynomials of all points but 1/2 have the factor x - 1/2: what is left of them is that of F(4, 3).
+    #[inline(always)]
+    unsafe fn transform<V: Vector>(d: [V; 7]) -> [V; 7] {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            let (half, four, five) = (V::splat(0.5), V::splat(4.0), V::splat(5.0));
+            let mut e = [V::splat(0.0); 6];
+            unroll!(i < 6, { e[i] = half.mul_sub_from(d[i], d[i + 1]) });
+            let [a, b, c, low, f, last] = F43::transform(e);
+            [a, b, c, low, f, last, four.mul_add(d[1], five.mul_sub_from(d[3], d[5]))]
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Winograd convolution of 3x3 windows.
+//! Winograd convolution of small windows.
 //!
 //! For each block of tiles: transform the input into `V[point][phase][channel block][tile][lane]`, which
 //! stays in the second-level cache; then for each panel of output channels run one small matrix product
@@ -10,9 +10,9 @@ mod output;
 mod points;
 mod scheme;
 
-pub(crate) use input::{F23, F43, InputFn, InputTransform, Middle, Outer};
+pub(crate) use input::{F23, F43, F44, InputFn, InputTransform, Middle, Outer};
 pub(crate) use output::{OutputFn, OutputTransform};
-pub(crate) use scheme::{Scheme, choose};
+pub(crate) use scheme::{F4_TAPS_4, Scheme, choose, direct_cost};
 
 use super::Conv2dSpec;
 use crate::cpu::gemm::{AlignedFloats, Finish, Panel, TileArguments, split_panels};
@@ -37,15 +37,17 @@ const TASKS_PER_THREAD: usize = 2;
 pub(crate) struct WinogradKernels {
     pub(crate) f2: (InputFn, OutputFn),
     pub(crate) f4: (InputFn, OutputFn),
+    pub(crate) f4_taps_4: (InputFn, OutputFn),
     /// Input transforms for pairs of lines: outer and middle taps, down and across.
     pub(crate) f4_stride_2: ([InputFn; 4], OutputFn),
 }
 
 impl WinogradKernels {
     fn of(&self, scheme: &Scheme) -> (&[InputFn], OutputFn) {
-        match (scheme.tile, scheme.stride) {
-            (2, _) => (std::slice::from_ref(&self.f2.0), self.f2.1),
-            (_, 1) => (std::slice::from_ref(&self.f4.0), self.f4.1),
+        match (scheme.tile, scheme.stride, scheme.taps) {
+            (2, _, _) => (std::slice::from_ref(&self.f2.0), self.f2.1),
+            (_, 1, 3) => (std::slice::from_ref(&self.f4.0), self.f4.1),
+            (_, 1, _) => (std::slice::from_ref(&self.f4_taps_4.0), self.f4_taps_4.1),
             _ => (&self.f4_stride_2.0, self.f4_stride_2.1),
         }
     }
@@ -267,6 +269,7 @@ impl Winograd {
                 output,
                 output_pixels: offsets.as_ptr(),
                 output_block: lanes,
+                is_plain: true,
                 accumulate: false,
                 bias: std::ptr::null(),
                 residual: std::ptr::null(),

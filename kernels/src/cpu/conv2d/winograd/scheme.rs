@@ -8,12 +8,15 @@
 
 use crate::geometry::{Conv2dGeometry, Padding};
 
+/// Taps of the longest filter.
+pub(super) const MAX_TAPS: usize = 4;
+
 /// A one-dimensional transform of the samples that some taps of the filter meet.
 pub(super) struct Line {
     /// The first sample, counted from the window's start.
     pub(super) first_sample: usize,
-    /// From the three taps of a filter to each point.
-    pub(super) filter: &'static [[f64; 3]],
+    /// From the taps of a filter to each point.
+    pub(super) filter: &'static [[f64; MAX_TAPS]],
 }
 
 /// A form of Winograd convolution. It is applied along both axes.
@@ -23,6 +26,8 @@ pub(crate) struct Scheme {
     /// Rows and columns of an output tile.
     pub(super) tile: usize,
     pub(super) stride: usize,
+    /// Rows and columns of the filter.
+    pub(super) taps: usize,
     pub(super) lines: &'static [Line],
     /// What the transforms of a tile cost, per channel, in multiply-adds.
     input_cost: usize,
@@ -34,9 +39,10 @@ pub(crate) static F2: Scheme = Scheme {
     name: "winograd f2x2",
     tile: 2,
     stride: 1,
+    taps: 3,
     lines: &[Line {
         first_sample: 0,
-        filter: &[[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]],
+        filter: &[[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.0], [0.5, -0.5, 0.5, 0.0], [0.0, 0.0, 1.0, 0.0]],
     }],
     input_cost: 65,
     output_cost: 40,
@@ -47,15 +53,16 @@ pub(crate) static F4: Scheme = Scheme {
     name: "winograd f4x4",
     tile: 4,
     stride: 1,
+    taps: 3,
     lines: &[Line {
         first_sample: 0,
         filter: &[
-            [0.25, 0.0, 0.0],
-            [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-            [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-            [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-            [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-            [0.0, 0.0, 1.0],
+            [0.25, 0.0, 0.0, 0.0],
+            [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0, 0.0],
+            [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0, 0.0],
+            [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0, 0.0],
+            [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0, 0.0],
+            [0.0, 0.0, 1.0, 0.0],
         ],
     }],
     input_cost: 200,
@@ -67,24 +74,52 @@ pub(crate) static F4_STRIDE_2: Scheme = Scheme {
     name: "winograd f4x4 stride 2",
     tile: 4,
     stride: 2,
+    taps: 3,
     lines: &[
         Line {
             first_sample: 0,
             filter: &[
-                [0.5, 0.0, 0.0],
-                [-0.5, 0.0, -0.5],
-                [-1.0 / 6.0, 0.0, 1.0 / 6.0],
-                [1.0 / 6.0, 0.0, 1.0 / 3.0],
-                [0.0, 0.0, 1.0],
+                [0.5, 0.0, 0.0, 0.0],
+                [-0.5, 0.0, -0.5, 0.0],
+                [-1.0 / 6.0, 0.0, 1.0 / 6.0, 0.0],
+                [1.0 / 6.0, 0.0, 1.0 / 3.0, 0.0],
+                [0.0, 0.0, 1.0, 0.0],
             ],
         },
         Line {
             first_sample: 1,
-            filter: &[[0.0, 0.5, 0.0], [0.0, -0.5, 0.0], [0.0, -1.0 / 6.0, 0.0], [0.0, 1.0 / 6.0, 0.0]],
+            filter: &[
+                [0.0, 0.5, 0.0, 0.0],
+                [0.0, -0.5, 0.0, 0.0],
+                [0.0, -1.0 / 6.0, 0.0, 0.0],
+                [0.0, 1.0 / 6.0, 0.0, 0.0],
+            ],
         },
     ],
     input_cost: 400,
     output_cost: 120,
+};
+
+/// F(4x4, 4x4): points 0, 1, -1, 2, -2, infinity, 1/2.
+pub(crate) static F4_TAPS_4: Scheme = Scheme {
+    name: "winograd f4x4 folded",
+    tile: 4,
+    stride: 1,
+    taps: 4,
+    lines: &[Line {
+        first_sample: 0,
+        filter: &[
+            [-0.5, 0.0, 0.0, 0.0],
+            [-1.0 / 3.0, -1.0 / 3.0, -1.0 / 3.0, -1.0 / 3.0],
+            [1.0 / 9.0, -1.0 / 9.0, 1.0 / 9.0, -1.0 / 9.0],
+            [1.0 / 36.0, 2.0 / 36.0, 4.0 / 36.0, 8.0 / 36.0],
+            [-1.0 / 60.0, 2.0 / 60.0, -4.0 / 60.0, 8.0 / 60.0],
+            [0.0, 0.0, 0.0, 1.0],
+            [32.0 / 45.0, 16.0 / 45.0, 8.0 / 45.0, 4.0 / 45.0],
+        ],
+    }],
+    input_cost: 280,
+    output_cost: 250,
 };
 
 /// Multiply-adds in whose time one weight comes from memory, less what the prefetch hides.
@@ -111,7 +146,7 @@ impl Scheme {
     /// The border that the input needs: the last tiles may reach farther than the last windows.
     pub(crate) fn border(&self, g: &Conv2dGeometry) -> Padding {
         let (top, left) = (g.window.padding.top, g.window.padding.left);
-        let [rows, columns] = self.tiles(g).map(|tiles| (tiles * self.tile - 1) * self.stride + 3);
+        let [rows, columns] = self.tiles(g).map(|tiles| (tiles * self.tile - 1) * self.stride + self.taps);
         Padding {
             top,
             left,
@@ -121,12 +156,19 @@ impl Scheme {
     }
 
     /// Time for one image, in multiply-adds.
-    fn cost(&self, g: &Conv2dGeometry) -> usize {
+    pub(crate) fn cost(&self, g: &Conv2dGeometry) -> usize {
         let tiles: usize = self.tiles(g).iter().product();
         let weights = self.products() * g.in_channels * g.out_channels;
         let transforms = tiles * (g.in_channels * self.input_cost + g.out_channels * self.output_cost);
         weights * (tiles.max(LEAST_ROWS) + WEIGHT_COST) + transforms
     }
+}
+
+/// Time of direct convolution for one image, in multiply-adds.
+pub(crate) fn direct_cost(g: &Conv2dGeometry) -> usize {
+    let pixels: usize = g.output.iter().product();
+    let weights: usize = g.weight_shape().iter().product();
+    weights * (pixels.max(LEAST_ROWS) + WEIGHT_COST)
 }
 
 /// The scheme that is faster than direct convolution for one image, if any is. Depends on nothing but the
@@ -136,8 +178,7 @@ pub(crate) fn choose(g: &Conv2dGeometry) -> Option<&'static Scheme> {
     if window.size != [3, 3] || window.dilation != [1, 1] || g.groups != 1 {
         return None;
     }
-    let pixels: usize = g.output.iter().product();
-    let direct = 9 * g.in_channels * g.out_channels * (pixels.max(LEAST_ROWS) + WEIGHT_COST);
+    let direct = direct_cost(g);
     [&F2, &F4, &F4_STRIDE_2]
         .into_iter()
         .filter(|scheme| window.stride == [scheme.stride; 2])
