@@ -94,6 +94,27 @@ fn depthwise() {
 }
 
 #[test]
+fn small_groups() {
+    for group in [2, 4, 8] {
+        for groups in [2, 3, 8, 11] {
+            for window in windows() {
+                for size in [[7, 7], [6, 29]] {
+                    if fits(&window, size) {
+                        let case = Case::new(group * groups, group * groups, window, size).grouped(groups);
+                        let case = case.epilogue(true, true, Activation::Relu);
+                        compare_with_reference(case, Lanes::Vector);
+                    }
+                }
+            }
+        }
+    }
+    for set in usable_sets() {
+        let layer = Layer::new(Case::new(32, 32, Window::square(3, 1, 1), [9, 9]).grouped(8), 1);
+        assert_eq!(layer.prepare(set, Lanes::Vector).0.algorithm(), "direct, grouped");
+    }
+}
+
+#[test]
 fn interleaved_input() {
     for window in windows() {
         for size in [[15, 15], [28, 9]] {
@@ -142,6 +163,10 @@ fn layers_of_all_kinds() -> Vec<(Case, Lanes)> {
             Lanes::Vector,
         ),
         (Case::new(32, 64, three, [9, 9]).grouped(4), Lanes::Vector),
+        (
+            Case::new(40, 40, three, [14, 13]).grouped(10).epilogue(true, true, Activation::Relu),
+            Lanes::Vector,
+        ),
     ]
 }
 

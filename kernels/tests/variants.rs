@@ -44,9 +44,11 @@ fn each_set_has_each_family_and_the_portable_one_is_always_usable() {
         for family in [
             "gemm",
             "conv2d_depthwise",
+            "conv2d_grouped",
             "conv2d_winograd_f2",
             "conv2d_winograd_f4",
             "conv2d_winograd_f4s2",
+            "conv2d_winograd_f4t4",
             "pool2d",
             "elementwise",
             "softmax",

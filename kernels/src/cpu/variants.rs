@@ -1,7 +1,7 @@
 //! The table of CPU kernels: dispatch, tests and benches read it.
 
 use super::conv2d::{
-    DepthwiseFn, DepthwiseRow, F23, F43, F44, InputTransform, Middle, Outer, OutputTransform, WinogradKernels,
+    F23, F43, F44, Grouped, GroupedFn, InputTransform, Middle, Outer, OutputTransform, WinogradKernels,
 };
 use super::elementwise::{ElementwiseFn, Run};
 use super::gemm::{PrefetchLevel, Tile, TileFn, TileKernels};
@@ -24,7 +24,8 @@ pub struct KernelSet {
     /// What the set is made of.
     variants: &'static [Variant],
     pub(crate) tiles: TileKernels,
-    pub(crate) depthwise: DepthwiseFn,
+    /// By the number of the group's size in `GROUP_SIZES`.
+    pub(crate) grouped: [GroupedFn; 4],
     pub(crate) winograd: WinogradKernels,
     pub(crate) max_pool: PoolFn,
     pub(crate) average_pool: PoolFn,
@@ -120,7 +121,12 @@ const fn kernel_set<E: Entry>(
         lanes,
         variants,
         tiles,
-        depthwise: E::enter::<DepthwiseRow>,
+        grouped: [
+            E::enter::<Grouped<1>>,
+            E::enter::<Grouped<2>>,
+            E::enter::<Grouped<4>>,
+            E::enter::<Grouped<8>>,
+        ],
         winograd: WinogradKernels {
             f2: (E::enter::<InputTransform<F23, F23, 4, 4>>, E::enter::<OutputTransform<4, 2>>),
             f4: (E::enter::<InputTransform<F43, F43, 6, 6>>, E::enter::<OutputTransform<6, 4>>),
@@ -150,6 +156,7 @@ static PORTABLE: KernelSet = kernel_set::<Portable>(
     variants!(Isa::Portable, 8, [
         "f32_gemm_4x8_portable" 4 x 8,
         "f32_conv2d_depthwise_8x8_portable" 8 x 8,
+        "f32_conv2d_grouped_8x8_portable" 8 x 8,
         "f32_conv2d_winograd_f2_4x8_portable" 4 x 8,
         "f32_conv2d_winograd_f4_16x8_portable" 16 x 8,
         "f32_conv2d_winograd_f4s2_16x8_portable" 16 x 8,
@@ -172,6 +179,7 @@ static AVX2: KernelSet = kernel_set::<super::simd::Avx2Fma>(
     variants!(Isa::Avx2Fma, 8, [
         "f32_gemm_6x16_avx2" 6 x 16,
         "f32_conv2d_depthwise_8x8_avx2" 8 x 8,
+        "f32_conv2d_grouped_8x8_avx2" 8 x 8,
         "f32_conv2d_winograd_f2_4x8_avx2" 4 x 8,
         "f32_conv2d_winograd_f4_16x8_avx2" 16 x 8,
         "f32_conv2d_winograd_f4s2_16x8_avx2" 16 x 8,
@@ -197,6 +205,7 @@ static AVX512: KernelSet = kernel_set::<super::simd::Avx512>(
     variants!(Isa::Avx512, 16, [
         "f32_gemm_14x32_avx512" 14 x 32,
         "f32_conv2d_depthwise_8x16_avx512" 8 x 16,
+        "f32_conv2d_grouped_8x16_avx512" 8 x 16,
         "f32_conv2d_winograd_f2_4x16_avx512" 4 x 16,
         "f32_conv2d_winograd_f4_16x16_avx512" 16 x 16,
         "f32_conv2d_winograd_f4s2_16x16_avx512" 16 x 16,
@@ -222,6 +231,7 @@ static NEON: KernelSet = kernel_set::<super::simd::Neon>(
     variants!(Isa::Neon, 8, [
         "f32_gemm_6x16_neon" 6 x 16,
         "f32_conv2d_depthwise_8x8_neon" 8 x 8,
+        "f32_conv2d_grouped_8x8_neon" 8 x 8,
         "f32_conv2d_winograd_f2_4x8_neon" 4 x 8,
         "f32_conv2d_winograd_f4_16x8_neon" 16 x 8,
         "f32_conv2d_winograd_f4s2_16x8_neon" 16 x 8,

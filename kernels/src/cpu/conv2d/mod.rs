@@ -1,12 +1,12 @@
 //! Two-dimensional convolution: checks the shapes, chooses an algorithm, packs the weights once.
 
-mod depthwise;
 mod direct;
 mod folded;
+mod grouped;
 mod offsets;
 mod winograd;
 
-pub(crate) use depthwise::{DepthwiseFn, DepthwiseRow};
+pub(crate) use grouped::{Grouped, GroupedFn};
 pub(crate) use winograd::{F23, F43, F44, InputTransform, Middle, Outer, OutputTransform, WinogradKernels};
 
 use super::layout::BlockedShape;
@@ -14,9 +14,9 @@ use super::variants::KernelSet;
 use crate::epilogue::Epilogue;
 use crate::geometry::{Conv2dGeometry, GeometryError, Padding};
 use crate::parallel::{Parallel, Parts};
-use depthwise::Depthwise;
 use direct::Direct;
 use folded::Folded;
+use grouped::GroupedConv;
 use winograd::{Scheme, Winograd};
 
 /// What the choice of an algorithm may depend on besides the geometry.
@@ -56,9 +56,9 @@ pub struct Conv2d {
 
 enum Algorithm {
     Direct(Direct),
-    Depthwise(Depthwise),
+    Grouped(GroupedConv),
     Winograd(Winograd),
-    Folded(Folded),
+    Folded(Box<Folded>),
 }
 
 impl Conv2d {
@@ -86,16 +86,12 @@ impl Conv2d {
     ) -> Result<Self, GeometryError> {
         check(set, &spec, weights, bias)?;
         let g = &spec.geometry;
-        let is_depthwise = g.groups > 1
-            && g.groups == g.in_channels
-            && g.groups == g.out_channels
-            && spec.input.lanes == set.lanes;
-        let algorithm = if is_depthwise {
-            Algorithm::Depthwise(Depthwise::new(set, &spec, weights, bias))
+        let algorithm = if let Some(grouped) = GroupedConv::new(set, &spec, weights, bias) {
+            Algorithm::Grouped(grouped)
         } else if let Some(scheme) = scheme(g, spec.options).filter(|_| spec.input.lanes == set.lanes) {
             Algorithm::Winograd(Winograd::new(set, scheme, &spec, weights, bias))
         } else if let Some(folded) = Folded::new(set, &spec, weights, bias) {
-            Algorithm::Folded(folded)
+            Algorithm::Folded(Box::new(folded))
         } else {
             Algorithm::Direct(Direct::new(set, &spec, weights, bias))
         };
@@ -126,8 +122,8 @@ impl Conv2d {
         assert!(workspace.len() >= self.workspace_len(parallel.threads()), "workspace of a convolution");
         match &self.algorithm {
             Algorithm::Direct(direct) => direct.run(parallel, batch, input, residual, &Parts::new(output)),
-            Algorithm::Depthwise(depthwise) => {
-                depthwise.run(parallel, batch, input, residual, &Parts::new(output))
+            Algorithm::Grouped(grouped) => {
+                grouped.run(parallel, batch, input, residual, &Parts::new(output));
             }
             Algorithm::Winograd(winograd) => {
                 winograd.run(parallel, batch, input, residual, &Parts::new(output), workspace);
@@ -141,7 +137,7 @@ impl Conv2d {
     /// Floats of workspace that a run with so many threads needs.
     pub fn workspace_len(&self, threads: usize) -> usize {
         match &self.algorithm {
-            Algorithm::Direct(_) | Algorithm::Depthwise(_) => 0,
+            Algorithm::Direct(_) | Algorithm::Grouped(_) => 0,
             Algorithm::Winograd(winograd) => winograd.workspace_len(threads),
             Algorithm::Folded(folded) => folded.workspace_len(threads),
         }
@@ -151,7 +147,7 @@ impl Conv2d {
     pub fn packed_bytes(&self) -> usize {
         match &self.algorithm {
             Algorithm::Direct(direct) => direct.bytes(),
-            Algorithm::Depthwise(depthwise) => depthwise.bytes(),
+            Algorithm::Grouped(grouped) => grouped.bytes(),
             Algorithm::Winograd(winograd) => winograd.bytes(),
             Algorithm::Folded(folded) => folded.bytes(),
         }
@@ -161,7 +157,7 @@ impl Conv2d {
     pub fn algorithm(&self) -> &'static str {
         match &self.algorithm {
             Algorithm::Direct(_) => "direct",
-            Algorithm::Depthwise(_) => "depthwise",
+            Algorithm::Grouped(grouped) => grouped.name(),
             Algorithm::Winograd(winograd) => winograd.name(),
             Algorithm::Folded(folded) => folded.name(),
         }

@@ -41,27 +41,35 @@ impl Gemm {
         let partition = Partition::new(pixels, panels, self.set.tiles.rows(), parallel.threads());
         parallel.for_each(partition.tasks(), &|task: Task| {
             let (pixels, panels) = partition.task(task.index);
-            for units in self.packing.units.chunks_exact(self.packing.panels.len()) {
-                for panel in panels.clone().filter(|panel| !units[*panel].segments.is_empty()) {
-                    // SAFETY: tasks have disjoint pixels or panels, and so disjoint parts of the output;
-                    // the caller answers for the tables.
-                    unsafe { self.panel(&self.packing.panels[panel], &units[panel], &pixels, operands) };
-                }
+            let units = self.packing.units.chunks_exact(self.packing.panels.len());
+            let units = units.flat_map(|units| panels.clone().map(move |panel| (panel, &units[panel])));
+            let mut units = units.filter(|(_, unit)| !unit.segments.is_empty()).peekable();
+            while let Some((panel, unit)) = units.next() {
+                let next = units.peek().map_or(unit, |(_, unit)| unit);
+                // SAFETY: tasks have disjoint pixels or panels, and so disjoint parts of the output; the caller
+                // answers for the tables.
+                unsafe { self.panel(&self.packing.panels[panel], [unit, next], &pixels, operands) };
             }
         });
     }
 
-    /// One panel over a run of pixels: its weights stay in the nearest cache.
+    /// One panel over a run of pixels: its weights stay in the nearest cache, and those of the next unit are
+    /// fetched meanwhile.
     ///
     /// # Safety
     /// As for `run`; no other task may write these pixels of this panel.
-    unsafe fn panel(&self, panel: &Panel, unit: &Unit, pixels: &Range<usize>, operands: Operands) {
+    unsafe fn panel(
+        &self,
+        panel: &Panel,
+        [unit, next]: [&Unit; 2],
+        pixels: &Range<usize>,
+        operands: Operands,
+    ) {
         let (set, lanes) = (self.set, self.set.lanes);
         let tiles = pixels.len().div_ceil(set.tiles.rows());
         let level = set.tiles.choose(panel.vectors, lanes, tiles);
         let weights = self.packing.weights[unit.weights..].as_ptr();
-        // Prefetching may run past the end; it never faults.
-        let next = weights.wrapping_add(unit.floats);
+        let (next, next_floats) = (self.packing.weights[next.weights..].as_ptr(), next.floats);
         let whole = self.table.segments.len();
         let segments = unit.segments.start.min(whole)..unit.segments.end.min(whole);
         let tails = unit.segments.start.max(whole) - whole..unit.segments.end.max(whole) - whole;
@@ -115,7 +123,7 @@ impl Gemm {
             unsafe { level.tile(rows)(&arguments) };
             place.advance(rows, per_image);
             arguments.prefetch = arguments.prefetch.wrapping_add(segments.len() * level.lines * 16);
-            if arguments.prefetch >= next.wrapping_add(unit.floats) {
+            if arguments.prefetch >= next.wrapping_add(next_floats) {
                 arguments.prefetch = weights; // All is on its way: touch what is near anyway.
             }
         }

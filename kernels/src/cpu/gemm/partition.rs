@@ -34,7 +34,7 @@ impl Partition {
                 let most = pixels.div_ceil(rows * TILES_PER_TASK);
                 pixel_parts = pixel_parts.max(wanted).next_multiple_of(threads).min(most);
             }
-            panel_parts = wanted.div_ceil(pixel_parts).min(panels);
+            panel_parts = even_parts(panels, wanted.div_ceil(pixel_parts), threads);
         }
         Self { pixels, panels, pixel_parts, panel_parts }
     }
@@ -50,6 +50,14 @@ impl Partition {
             part(self.panels, self.panel_parts, index / self.pixel_parts),
         )
     }
+}
+
+/// How many parts to cut `panels` into, at least `wanted` if there are as many: such that all threads get the
+/// same number of panels, if a few more parts allow it.
+fn even_parts(panels: usize, wanted: usize, threads: usize) -> usize {
+    let mut candidates = wanted..=3 * wanted;
+    let even = candidates.find(|parts| panels.is_multiple_of(*parts) && parts.is_multiple_of(threads));
+    even.unwrap_or(wanted).min(panels)
 }
 
 #[cfg(test)]
@@ -72,6 +80,18 @@ mod tests {
                 }
                 assert!(seen.iter().all(|n| *n == 1), "{pixels} pixels, {panels} panels, {threads} threads");
             }
+        }
+    }
+
+    #[test]
+    fn threads_get_the_same_number_of_panels_where_it_can_be() {
+        for panels in [4, 6, 8, 10, 12, 40, 64] {
+            let partition = Partition::new(49, panels, 14, 2);
+            let sizes: Vec<usize> = (0..partition.tasks()).map(|task| partition.task(task).1.len()).collect();
+            assert!(
+                sizes.len().is_multiple_of(2) && sizes.iter().all(|n| *n == sizes[0]),
+                "{panels}: {sizes:?}"
+            );
         }
     }
 

@@ -46,6 +46,8 @@ pub(crate) trait Vector: Copy {
     unsafe fn mul_sub_from(self, factor: Self, term: Self) -> Self;
     /// The nearest integer, for values below 2^22.
     unsafe fn round(self) -> Self;
+    /// Each lane from the lane that `index` names, `LANES` numbers below `LANES`.
+    unsafe fn permute(self, index: *const u32) -> Self;
     /// `2^self` for whole numbers from -126 to 127.
     unsafe fn exp2_of_integer(self) -> Self;
 }

@@ -87,6 +87,16 @@ impl Vector for Pair {
         unsafe { Self(vrndnq_f32(self.0), vrndnq_f32(self.1)) }
     }
     #[inline(always)]
+    unsafe fn permute(self, index: *const u32) -> Self {
+        let mut lanes = [0.0; 8];
+        // SAFETY: the array holds eight floats, and the caller gives eight readable numbers.
+        unsafe {
+            self.store(lanes.as_mut_ptr());
+            let index = index.cast::<[u32; 8]>().read_unaligned();
+            Self::load(index.map(|lane| lanes[lane as usize % 8]).as_ptr())
+        }
+    }
+    #[inline(always)]
     unsafe fn exp2_of_integer(self) -> Self {
         // SAFETY: the caller has checked the CPU.
         unsafe {

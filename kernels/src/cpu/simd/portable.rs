@@ -79,6 +79,12 @@ impl Vector for Floats {
         self.zip(self, |x, _| (x + ROUNDER) - ROUNDER)
     }
     #[inline(always)]
+    unsafe fn permute(self, index: *const u32) -> Self {
+        // SAFETY: the caller gives eight readable numbers.
+        let index = unsafe { index.cast::<[u32; 8]>().read_unaligned() };
+        Self(index.map(|lane| self.0[lane as usize % 8]))
+    }
+    #[inline(always)]
     unsafe fn exp2_of_integer(self) -> Self {
         self.zip(self, |x, _| f32::from_bits(((x as i32 + 127) as u32) << 23))
     }

@@ -34,7 +34,8 @@ macro_rules! vector {
     ($type:ty, $lanes:literal,
      $splat:ident $load:ident $store:ident $add:ident $sub:ident $mul:ident $div:ident $max:ident $min:ident
      $mul_add:ident $mul_sub_from:ident, round: $round:ident::<$mode:ident>,
-     exp2: $integers:ident $splat_integer:ident $add_integer:ident $shift:ident $floats:ident) => {
+     exp2: $integers:ident $splat_integer:ident $add_integer:ident $shift:ident $floats:ident,
+     permute: |$x:ident, $index:ident| $permute:expr) => {
         impl Vector for $type {
             const LANES: usize = $lanes;
 
@@ -99,6 +100,12 @@ macro_rules! vector {
                 unsafe { $round::<$mode>(self) }
             }
             #[inline(always)]
+            unsafe fn permute(self, index: *const u32) -> Self {
+                let ($x, $index) = (self, index);
+                // SAFETY: the caller has checked the CPU and gives readable numbers.
+                unsafe { $permute }
+            }
+            #[inline(always)]
             unsafe fn exp2_of_integer(self) -> Self {
                 // SAFETY: the caller has checked the CPU.
                 unsafe { $floats($shift::<23>($add_integer($integers(self), $splat_integer(127)))) }
@@ -112,9 +119,11 @@ const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
 vector!(__m256, 8,
     _mm256_set1_ps _mm256_loadu_ps _mm256_storeu_ps _mm256_add_ps _mm256_sub_ps _mm256_mul_ps _mm256_div_ps
     _mm256_max_ps _mm256_min_ps _mm256_fmadd_ps _mm256_fnmadd_ps, round: _mm256_round_ps::<NEAREST>,
-    exp2: _mm256_cvtps_epi32 _mm256_set1_epi32 _mm256_add_epi32 _mm256_slli_epi32 _mm256_castsi256_ps);
+    exp2: _mm256_cvtps_epi32 _mm256_set1_epi32 _mm256_add_epi32 _mm256_slli_epi32 _mm256_castsi256_ps,
+    permute: |x, index| _mm256_permutevar8x32_ps(x, _mm256_loadu_si256(index.cast())));
 
 vector!(__m512, 16,
     _mm512_set1_ps _mm512_loadu_ps _mm512_storeu_ps _mm512_add_ps _mm512_sub_ps _mm512_mul_ps _mm512_div_ps
     _mm512_max_ps _mm512_min_ps _mm512_fmadd_ps _mm512_fnmadd_ps, round: _mm512_roundscale_ps::<NEAREST>,
-    exp2: _mm512_cvtps_epi32 _mm512_set1_epi32 _mm512_add_epi32 _mm512_slli_epi32 _mm512_castsi512_ps);
+    exp2: _mm512_cvtps_epi32 _mm512_set1_epi32 _mm512_add_epi32 _mm512_slli_epi32 _mm512_castsi512_ps,
+    permute: |x, index| _mm512_permutexvar_ps(_mm512_loadu_si512(index.cast()), x));

@@ -1,4 +1,7 @@
-//! Depthwise convolution: each channel by itself, a vector of channels at a time.
+//! Convolution in small groups of channels, a vector of channels at a time; in groups of one it is depthwise.
+//!
+//! A vector holds whole groups. For each channel of a group, its values are spread over the group's lanes and
+//! multiplied by that channel's weights for each output of the group.
 
 use super::{Conv2dSpec, offsets};
 use crate::cpu::gemm::{AlignedFloats, Finish};
@@ -15,15 +18,17 @@ const ROWS_PER_TASK: usize = 8;
 ///
 /// # Safety
 /// All pointers must be valid for the row's pixels and taps.
-pub(crate) struct DepthwiseRow {
+pub(crate) struct GroupedRow {
     /// First tap of the first pixel's window.
     pub(crate) input: *const f32,
     /// Distance between the windows of neighbouring pixels.
     pub(crate) pixel_step: usize,
     pub(crate) taps: *const usize,
     pub(crate) tap_count: usize,
-    /// `[tap][lane]`
+    /// `[tap][channel of the group][lane]`
     pub(crate) weights: *const f32,
+    /// `[channel of the group][lane]`: the lane that holds this channel of the lane's group.
+    pub(crate) spread: *const u32,
     pub(crate) bias: *const f32,
     /// Tensor to add, or null; pixels lie next to each other, as those of the output.
     pub(crate) residual: *const f32,
@@ -32,46 +37,61 @@ pub(crate) struct DepthwiseRow {
     pub(crate) finish: Finish,
 }
 
-pub(crate) type DepthwiseFn = unsafe fn(&DepthwiseRow);
+pub(crate) type GroupedFn = unsafe fn(&GroupedRow);
 
-impl Kernel for DepthwiseRow {
-    type Arguments = DepthwiseRow;
+/// The kernel for groups of `G` channels.
+pub(crate) struct Grouped<const G: usize>;
+
+/// The sizes of groups that there are kernels for.
+pub(crate) const GROUP_SIZES: [usize; 4] = [1, 2, 4, 8];
+
+impl<const G: usize> Kernel for Grouped<G> {
+    type Arguments = GroupedRow;
 
     #[inline(always)]
-    unsafe fn run<V: Vector>(row: &DepthwiseRow) {
+    unsafe fn run<V: Vector>(row: &GroupedRow) {
         // SAFETY: passed on to the caller.
         unsafe {
             match row.pixels {
-                0..4 => groups::<V, 1>(row),
-                4..8 => groups::<V, 4>(row),
-                _ => groups::<V, 8>(row),
+                0..4 => runs::<V, G, 1>(row),
+                4..8 => runs::<V, G, 4>(row),
+                _ => runs::<V, G, 8>(row),
             }
         }
     }
 }
 
-/// `N` pixels at a time. The last group is moved back so that it ends with the row: some pixels are then
+/// `N` pixels at a time. The last run is moved back so that it ends with the row: some pixels are then
 /// computed twice, to the same bits.
 #[inline(always)]
-unsafe fn groups<V: Vector, const N: usize>(row: &DepthwiseRow) {
+unsafe fn runs<V: Vector, const G: usize, const N: usize>(row: &GroupedRow) {
     let mut done = 0;
     while done < row.pixels {
         // SAFETY: `N` pixels from here on are in the row.
-        unsafe { group::<V, N>(row, done.min(row.pixels - N)) };
+        unsafe { run::<V, G, N>(row, done.min(row.pixels - N)) };
         done += N;
     }
 }
 
 #[inline(always)]
-unsafe fn group<V: Vector, const N: usize>(row: &DepthwiseRow, first: usize) {
+unsafe fn run<V: Vector, const G: usize, const N: usize>(row: &GroupedRow, first: usize) {
     // SAFETY: passed on to the caller.
     unsafe {
         let mut acc = [V::splat(0.0); N];
         let input = row.input.add(first * row.pixel_step);
         for tap in 0..row.tap_count {
-            let weights = V::load(row.weights.add(tap * V::LANES));
+            let weights = row.weights.add(tap * G * V::LANES);
             let from = input.add(*row.taps.add(tap));
-            unroll!(i < N, { acc[i] = V::load(from.add(i * row.pixel_step)).mul_add(weights, acc[i]) });
+            let mut x = [V::splat(0.0); N];
+            unroll!(i < N, { x[i] = V::load(from.add(i * row.pixel_step)) });
+            unroll!(channel < G, {
+                let weights = V::load(weights.add(channel * V::LANES));
+                let spread = row.spread.add(channel * V::LANES);
+                unroll!(i < N, {
+                    let x = if G == 1 { x[i] } else { x[i].permute(spread) };
+                    acc[i] = x.mul_add(weights, acc[i]);
+                });
+            });
         }
         let bias = V::load(row.bias);
         let (low, high) = (V::splat(row.finish.low), V::splat(row.finish.high));
@@ -92,41 +112,57 @@ unsafe fn group<V: Vector, const N: usize>(row: &DepthwiseRow, first: usize) {
     }
 }
 
-pub(super) struct Depthwise {
+pub(super) struct GroupedConv {
     set: &'static KernelSet,
+    kernel: GroupedFn,
+    /// Channels of a group.
+    group: usize,
+    spread: Vec<u32>,
     geometry: Conv2dGeometry,
     input: BlockedShape,
     output: BlockedShape,
     residual: Option<BlockedShape>,
     taps: Vec<usize>,
-    /// `[block][tap][lane]`
+    /// `[block][tap][channel of the group][lane]`
     weights: AlignedFloats,
     bias: AlignedFloats,
     finish: Finish,
 }
 
-impl Depthwise {
-    /// The sizes have been checked.
+impl GroupedConv {
+    /// None if there is no kernel for the groups. The sizes have been checked.
     pub(super) fn new(
         set: &'static KernelSet,
         spec: &Conv2dSpec,
         weights: &[f32],
         bias: Option<&[f32]>,
-    ) -> Self {
-        let taps = offsets::taps(&spec.geometry, &spec.input);
-        let (lanes, blocks) = (set.lanes, spec.output.blocks());
-        let mut packed = AlignedFloats::zeroed(blocks * taps.len() * lanes);
-        for (channel, filter) in weights.chunks_exact(taps.len()).enumerate() {
+    ) -> Option<Self> {
+        let g = &spec.geometry;
+        let (lanes, blocks, group) = (set.lanes, spec.output.blocks(), g.in_channels / g.groups);
+        let kernel = GROUP_SIZES.iter().position(|size| *size == group)?;
+        if g.groups == 1 || g.in_channels != g.out_channels || group >= lanes || spec.input.lanes != lanes {
+            return None;
+        }
+        let taps = offsets::taps(g, &spec.input);
+        let mut packed = AlignedFloats::zeroed(blocks * taps.len() * group * lanes);
+        for (index, filter) in weights.chunks_exact(taps.len()).enumerate() {
+            let (output, channel) = (index / group, index % group);
             for (tap, weight) in filter.iter().enumerate() {
-                packed[(channel / lanes * taps.len() + tap) * lanes + channel % lanes] = *weight;
+                let row = (output / lanes * taps.len() + tap) * group + channel;
+                packed[row * lanes + output % lanes] = *weight;
             }
         }
+        let spread =
+            (0..group).flat_map(|channel| (0..lanes).map(move |lane| lane / group * group + channel));
         let mut padded_bias = AlignedFloats::zeroed(blocks * lanes);
         if let Some(bias) = bias {
             padded_bias[..bias.len()].copy_from_slice(bias);
         }
-        Self {
+        Some(Self {
             set,
+            kernel: set.grouped[kernel],
+            group,
+            spread: spread.map(|lane| lane as u32).collect(),
             geometry: spec.geometry,
             input: spec.input,
             output: spec.output,
@@ -135,7 +171,11 @@ impl Depthwise {
             weights: packed,
             bias: padded_bias,
             finish: Finish::new(spec.epilogue.activation),
-        }
+        })
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        if self.group == 1 { "depthwise" } else { "direct, grouped" }
     }
 
     /// The lengths have been checked.
@@ -173,12 +213,13 @@ impl Depthwise {
         };
         let first_output = start(&self.output, y as isize, 0);
         let residual = self.residual.as_ref().zip(residual);
-        let row = DepthwiseRow {
+        let row = GroupedRow {
             input: input[start(&self.input, top, -(window.padding.left as isize))..].as_ptr(),
             pixel_step: window.stride[1] * self.input.lanes,
             taps: self.taps.as_ptr(),
             tap_count: self.taps.len(),
-            weights: self.weights[block * self.taps.len() * self.set.lanes..].as_ptr(),
+            weights: self.weights[block * self.taps.len() * self.group * self.set.lanes..].as_ptr(),
+            spread: self.spread.as_ptr(),
             bias: self.bias[block * self.set.lanes..].as_ptr(),
             residual: residual
                 .map_or(std::ptr::null(), |(shape, data)| data[start(shape, y as isize, 0)..].as_ptr()),
@@ -188,7 +229,7 @@ impl Depthwise {
         };
         // SAFETY: the shapes were checked to hold all windows of the row; each row is in one task; a
         // kernel set exists only where the CPU has its instructions.
-        unsafe { (self.set.depthwise)(&row) }
+        unsafe { (self.kernel)(&row) }
     }
 
     pub(super) fn bytes(&self) -> usize {
