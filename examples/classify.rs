@@ -44,7 +44,7 @@ fn classify(model: &str, pictures: &[String], task: Task) -> libvision::Result<b
         if waiting.len() == WINDOW {
             all_answered &= print_next(&mut waiting);
         }
-        let options = RequestOptions { task, deadline: None };
+        let options = RequestOptions { task, ..RequestOptions::default() };
         waiting.push_back((picture, engine.submit(ImageSource::Path(picture.into()), options)));
     }
     while !waiting.is_empty() {

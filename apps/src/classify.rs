@@ -21,7 +21,7 @@ pub fn run(arguments: &ClassifyArguments) -> anyhow::Result<ExitCode> {
     let engine = session::open(&arguments.session)?;
     let options = RequestOptions {
         task: Task::Classify { top_k: arguments.top, min_score: arguments.min_score },
-        deadline: None,
+        ..RequestOptions::default()
     };
     let mut report = Report::new(images.len(), arguments.json);
     let mut waiting: VecDeque<(String, libvision::Result<Pending>)> = VecDeque::new();

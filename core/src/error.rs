@@ -5,6 +5,7 @@
 //! [`ErrorKind::ALL`].
 
 use std::fmt;
+use std::time::Duration;
 
 macro_rules! error_kinds {
     ($($(#[$doc:meta])* $kind:ident = $number:literal, $name:literal, $hint:literal;)*) => {
@@ -78,6 +79,9 @@ error_kinds! {
     /// The device failed while it was working.
     DeviceLost = 402, "DEVICE_LOST", "the engine rebuilds by itself; try again";
 
+    /// A batch did not end; its worker was replaced.
+    BackendStuck = 403, "BACKEND_STUCK", "the engine replaces the worker by itself; try again";
+
     /// The queue is full; nothing was accepted.
     QueueFull = 500, "QUEUE_FULL", "try again later, or raise queue_capacity";
     /// The answer was not ready by the request's deadline.
@@ -87,6 +91,9 @@ error_kinds! {
     /// The engine is closing and accepts nothing more.
     EngineClosed = 503, "ENGINE_CLOSED", "create a new engine";
 
+    /// The answer could not be ready by the request's deadline; nothing was accepted.
+    DeadlineInfeasible = 504, "DEADLINE_INFEASIBLE", "allow more time, or try again when there is less to do";
+
     /// A defect in libvision itself.
     Internal = 900, "INTERNAL", "please report this with the message";
 }
@@ -95,6 +102,19 @@ impl ErrorKind {
     /// The stable number, as C sees it.
     pub const fn number(self) -> u32 {
         self as u32
+    }
+
+    /// Whether the same call may succeed another time though the caller changes nothing.
+    pub const fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            ErrorKind::OutOfMemory
+                | ErrorKind::DeviceLost
+                | ErrorKind::BackendStuck
+                | ErrorKind::QueueFull
+                | ErrorKind::DeadlineExceeded
+                | ErrorKind::DeadlineInfeasible
+        )
     }
 }
 
@@ -107,6 +127,7 @@ struct Inner {
     kind: ErrorKind,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    retry_after: Option<Duration>,
 }
 
 /// The result of everything that can fail.
@@ -115,13 +136,24 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// An error whose message names the thing, what was expected and what was found.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { inner: Box::new(Inner { kind, message: message.into(), source: None }) }
+        Self { inner: Box::new(Inner { kind, message: message.into(), source: None, retry_after: None }) }
     }
 
     /// The same with the error that caused it.
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.inner.source = Some(source.into());
         self
+    }
+
+    /// The same with the time after which another attempt makes sense.
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        self.inner.retry_after = Some(after);
+        self
+    }
+
+    /// When to try again, where that is known; see [`ErrorKind::is_retryable`] for whether.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.inner.retry_after
     }
 
     /// Puts the name of the surrounding thing before the message: `context: message`.

@@ -29,7 +29,8 @@ pub mod measure;
 pub mod engine;
 
 pub use crate::engine::{
-    Canceller, Engine, EngineOptions, Pending, Prediction, RequestOptions, Response, Task, Timing,
+    BatchWindow, Canceller, Engine, EngineOptions, Pending, Prediction, Priority, RequestOptions, Response,
+    Task, Tenant, Timing,
 };
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::image::{DecodeLimits, ImageSource, PixelFormat, RawPixels};

@@ -1,21 +1,34 @@
-//! Each rule of the batcher, on a clock that the test moves.
+//! Each rule of the machine's batching, on a clock that the test moves.
 
-use libvision::engine::batcher::{Action, Batcher, BatcherConfig, Event, Refusal, RequestId};
-use libvision::engine::clock::Time;
+use libvision::engine::machine::{
+    Action, Cost, Event, Machine, Policy, Priority, Refusal, RequestId, RunId, RunOutcome, Shape, Time,
+    Window,
+};
 use std::time::Duration;
 
 const MS: u64 = 1_000_000;
 
-/// A batcher, its time, and the decoders' side of it.
+/// A machine, its time, and the decoders' side of it.
 struct Bench {
-    batcher: Batcher,
+    machine: Machine,
     now: Time,
     next: RequestId,
+    /// By worker.
+    runs: Vec<RunId>,
+}
+
+struct Sizes {
+    max_batch_size: usize,
+    max_queue_delay: Duration,
+    queue_capacity: usize,
+    decoders: usize,
+    workers: usize,
+    stagings: usize,
 }
 
 impl Bench {
     fn new(max_batch_size: usize, delay_ms: u64, workers: usize) -> Self {
-        Self::with(BatcherConfig {
+        Self::with(Sizes {
             max_batch_size,
             max_queue_delay: Duration::from_millis(delay_ms),
             queue_capacity: 100,
@@ -25,13 +38,29 @@ impl Bench {
         })
     }
 
-    fn with(config: BatcherConfig) -> Self {
-        Self { batcher: Batcher::new(config), now: Time(0), next: 0 }
+    fn with(sizes: Sizes) -> Self {
+        let Sizes { max_batch_size, max_queue_delay, queue_capacity, decoders, workers, stagings } = sizes;
+        let shape = Shape { max_batch_size, buckets: Vec::new(), decoders, workers, stagings };
+        Self::of(shape, Policy { max_queue_delay, queue_capacity, ..policy() })
     }
 
+    fn of(shape: Shape, policy: Policy) -> Self {
+        let runs = vec![0; shape.workers];
+        Self { machine: Machine::new(shape, policy), now: Time(0), next: 0, runs }
+    }
+
+    /// What the machine says, but for when to try again.
     fn step(&mut self, event: Event) -> Vec<Action> {
-        let actions = self.batcher.step(self.now, event);
-        assert!(self.batcher.next_wakeup().is_none_or(|wakeup| wakeup > self.now), "a wakeup in the past");
+        let mut actions = self.machine.step(self.now, event);
+        let wakeup = self.machine.next_wakeup();
+        assert!(wakeup.is_none_or(|wakeup| wakeup > self.now), "a wakeup in the past");
+        for action in &mut actions {
+            match action {
+                Action::Run { worker, run, .. } | Action::Test { worker, run } => self.runs[*worker] = *run,
+                Action::Refuse { retry_after, .. } => *retry_after = None,
+                _ => {}
+            }
+        }
         actions
     }
 
@@ -39,7 +68,7 @@ impl Bench {
         let id = self.next;
         self.next += 1;
         let deadline = deadline_ms.map(|ms| Time(self.now.0 + ms * MS));
-        self.step(Event::Arrived { id, slots, deadline })
+        self.step(arrival(id, slots, deadline))
     }
 
     fn decoded(&mut self, decoder: usize) -> Vec<Action> {
@@ -66,8 +95,28 @@ impl Bench {
     }
 
     fn done(&mut self, worker: usize) -> Vec<Action> {
-        self.step(Event::BatchDone { worker })
+        self.ends(worker, RunOutcome::Succeeded)
     }
+
+    fn ends(&mut self, worker: usize, outcome: RunOutcome) -> Vec<Action> {
+        self.step(Event::RunDone { run: self.runs[worker], outcome })
+    }
+}
+
+/// A batch waits for as long as it may, and nobody loses patience.
+fn policy() -> Policy {
+    Policy {
+        window: Window::Throughput,
+        stuck_after: Duration::MAX,
+        outage_patience: Duration::from_secs(100),
+        ageing: Duration::from_secs(100),
+        ..Policy::default()
+    }
+}
+
+fn arrival(id: RequestId, slots: usize, deadline: Option<Time>) -> Event {
+    let cost = Cost { slots, ..Cost::default() };
+    Event::Arrived { id, tenant: 0, weight: 1, priority: Priority::Normal, cost, deadline }
 }
 
 /// The batches among the actions.
@@ -80,7 +129,7 @@ fn runs(actions: &[Action]) -> Vec<Vec<RequestId>> {
 }
 
 fn refused(id: RequestId, refusal: Refusal) -> Action {
-    Action::Refuse { id, refusal }
+    Action::Refuse { id, refusal, retry_after: None }
 }
 
 #[test]
@@ -95,7 +144,7 @@ fn a_full_batch_runs_at_once() {
 fn without_delay_nothing_waits() {
     let mut bench = Bench::new(8, 0, 1);
     assert_eq!(runs(&bench.ready(1)), [[0]]);
-    assert_eq!(bench.batcher.next_wakeup(), None);
+    assert_eq!(bench.machine.next_wakeup(), None);
 }
 
 #[test]
@@ -106,13 +155,13 @@ fn the_delay_counts_from_the_first_place_in_the_batch() {
     assert!(bench.advance(50).is_empty());
     bench.decoded(0);
     bench.filled(0);
-    assert_eq!(bench.batcher.next_wakeup(), Some(Time(60 * MS)));
+    assert_eq!(bench.machine.next_wakeup(), Some(Time(60 * MS)));
     assert!(bench.advance(6).is_empty());
     assert!(bench.ready(1).is_empty());
-    assert_eq!(bench.batcher.next_wakeup(), Some(Time(60 * MS)));
+    assert_eq!(bench.machine.next_wakeup(), Some(Time(60 * MS)));
     assert!(bench.advance(3).is_empty());
     assert_eq!(runs(&bench.advance(1)), [[0, 1]]);
-    assert_eq!(bench.batcher.next_wakeup(), None);
+    assert_eq!(bench.machine.next_wakeup(), None);
 }
 
 #[test]
@@ -123,7 +172,7 @@ fn while_all_workers_are_busy_the_batch_stays_open() {
     for _ in 0..3 {
         assert!(bench.ready(1).is_empty());
         assert!(bench.advance(20).is_empty());
-        assert_eq!(bench.batcher.next_wakeup(), None, "all workers are busy: no use in waking");
+        assert_eq!(bench.machine.next_wakeup(), None, "all workers are busy: no use in waking");
     }
     let actions = bench.done(0);
     assert_eq!(actions[0], Action::Deliver { id: 0 });
@@ -172,7 +221,7 @@ fn no_batch_exceeds_its_size_and_order_is_kept() {
 
 #[test]
 fn a_large_request_is_not_overtaken_for_ever() {
-    let mut bench = Bench::with(BatcherConfig {
+    let mut bench = Bench::with(Sizes {
         max_batch_size: 4,
         max_queue_delay: Duration::from_millis(1000),
         queue_capacity: 100,
@@ -209,7 +258,7 @@ fn two_workers_run_two_batches() {
 
 #[test]
 fn places_go_by_acceptance_among_those_that_are_decoded() {
-    let mut bench = Bench::with(BatcherConfig {
+    let mut bench = Bench::with(Sizes {
         max_batch_size: 1,
         max_queue_delay: Duration::ZERO,
         queue_capacity: 100,
@@ -275,12 +324,12 @@ fn a_batch_of_failures_gives_its_buffer_back() {
         assert!(matches!(actions[..], [Action::Fill { .. }]), "request {id}: {actions:?}");
         bench.step(Event::Filled { decoder: 0, succeeded: false });
     }
-    assert_eq!(bench.batcher.queued(), 0);
+    assert_eq!(bench.machine.queued(), 0);
 }
 
 #[test]
 fn the_queue_counts_everything_that_does_not_run() {
-    let mut bench = Bench::with(BatcherConfig {
+    let mut bench = Bench::with(Sizes {
         max_batch_size: 2,
         max_queue_delay: Duration::ZERO,
         queue_capacity: 4,
@@ -293,7 +342,7 @@ fn the_queue_counts_everything_that_does_not_run() {
     for _ in 0..3 {
         assert!(!bench.arrive(1, None).iter().any(|action| matches!(action, Action::Refuse { .. })));
     }
-    assert_eq!(bench.batcher.queued(), 4);
+    assert_eq!(bench.machine.queued(), 4);
     assert_eq!(bench.arrive(1, None), [refused(5, Refusal::QueueFull)]);
     assert_eq!(bench.step(Event::Cancelled { id: 3 }), [refused(3, Refusal::Cancelled)]);
     assert!(bench.arrive(1, None).is_empty(), "a place came free");
@@ -316,7 +365,7 @@ fn requests_expire_on_time_at_every_stage_and_never_run() {
     bench.decoded(1);
     bench.decoded(2);
     assert_eq!(bench.filled(2), [Action::Decode { decoder: 2, id: 4 }]);
-    assert_eq!(bench.batcher.next_wakeup(), Some(Time(5 * MS)));
+    assert_eq!(bench.machine.next_wakeup(), Some(Time(5 * MS)));
     assert!(bench.advance(4).is_empty());
     assert_eq!(bench.advance(1), [0, 1, 2, 3, 4, 5].map(expired));
     for decoder in [0, 2] {
@@ -324,9 +373,9 @@ fn requests_expire_on_time_at_every_stage_and_never_run() {
     }
     assert!(bench.filled(1).is_empty());
     assert!(bench.step(Event::Decoded { decoder: 3, succeeded: false }).is_empty());
-    assert_eq!(bench.batcher.next_wakeup(), None);
-    bench.step(Event::Close);
-    assert!(bench.batcher.is_drained());
+    assert_eq!(bench.machine.next_wakeup(), None);
+    bench.step(Event::Close { until: Time(u64::MAX) });
+    assert!(bench.machine.is_drained());
 }
 
 #[test]
@@ -349,9 +398,9 @@ fn an_answer_at_the_deadline_is_too_late() {
 fn a_deadline_that_has_passed_is_refused_at_arrival() {
     let mut bench = Bench::new(1, 0, 1);
     bench.now = Time(7);
-    let event = Event::Arrived { id: 0, slots: 1, deadline: Some(Time(7)) };
+    let event = arrival(0, 1, Some(Time(7)));
     assert_eq!(bench.step(event), [refused(0, Refusal::DeadlineExceeded)]);
-    assert_eq!(bench.batcher.queued(), 0);
+    assert_eq!(bench.machine.queued(), 0);
 }
 
 #[test]
@@ -377,7 +426,7 @@ fn cancelling_works_at_every_stage() {
     // Decoded, without a place; and waiting.
     for _ in 0..4 {
         bench.ready(1);
-        if bench.batcher.queued() == 4 {
+        if bench.machine.queued() == 4 {
             break;
         }
     }
@@ -418,13 +467,13 @@ fn closing_waits_for_no_delay_and_for_everybody() {
     bench.ready(1);
     bench.ready(1);
     bench.arrive(1, None);
-    assert!(bench.step(Event::Close).is_empty(), "one is still to come");
+    assert!(bench.step(Event::Close { until: Time(u64::MAX) }).is_empty(), "one is still to come");
     assert_eq!(bench.arrive(1, None), [refused(3, Refusal::Closed)]);
     bench.decoded(0);
     assert_eq!(runs(&bench.filled(0)), [[0, 1, 2]]);
-    assert!(!bench.batcher.is_drained());
+    assert!(!bench.machine.is_drained());
     assert_eq!(bench.done(0), [0, 1, 2].map(|id| Action::Deliver { id }));
-    assert!(bench.batcher.is_drained());
+    assert!(bench.machine.is_drained());
 }
 
 #[test]
@@ -434,7 +483,7 @@ fn closing_does_not_wait_for_one_that_is_cancelled() {
     for _ in 0..5 {
         bench.arrive(1, None);
     }
-    bench.step(Event::Close);
+    bench.step(Event::Close { until: Time(u64::MAX) });
     for id in 1..6 {
         bench.step(Event::Cancelled { id });
     }

@@ -26,7 +26,7 @@ fn picture(seed: usize) -> ImageSource {
 }
 
 fn task(task: Task) -> RequestOptions {
-    RequestOptions { task, deadline: None }
+    RequestOptions { task, ..RequestOptions::default() }
 }
 
 #[test]

@@ -80,6 +80,7 @@ pub(crate) unsafe fn engine_options(
             max_encoded_bytes: given.max_encoded_bytes as usize,
             max_progressive_scans: given.max_progressive_scans as usize,
         },
+        ..defaults
     })
 }
 
@@ -138,6 +139,7 @@ mod tests {
                 max_encoded_bytes: 9,
                 max_progressive_scans: 5,
             },
+            ..EngineOptions::default()
         };
         // SAFETY: the struct and its text live through the call.
         assert_eq!(unsafe { engine_options(&given, "options") }.unwrap(), expected);

@@ -92,7 +92,7 @@ fn classify_task(given: &vision_request_options_t) -> Task {
 
 fn with_task(given: &vision_request_options_t, task: Task) -> RequestOptions {
     let deadline = (given.deadline_us != 0).then(|| Duration::from_micros(given.deadline_us));
-    RequestOptions { task, deadline }
+    RequestOptions { task, deadline, ..RequestOptions::default() }
 }
 
 /// Fills `options` with the defaults; `options_size` is sizeof(vision_request_options_t).
@@ -142,9 +142,9 @@ mod tests {
                     request_options_for(Some(Task::Embed), &given, "options").unwrap(),
                 )
             };
-            assert_eq!(read, RequestOptions { task, deadline });
-            assert_eq!(named, RequestOptions { task: classify, deadline });
-            assert_eq!(embed, RequestOptions { task: Task::Embed, deadline });
+            assert_eq!(read, RequestOptions { task, deadline, ..RequestOptions::default() });
+            assert_eq!(named, RequestOptions { task: classify, deadline, ..RequestOptions::default() });
+            assert_eq!(embed, RequestOptions { task: Task::Embed, deadline, ..RequestOptions::default() });
         }
     }
 

@@ -120,7 +120,7 @@ impl NativeRequest {
             }
         };
         let deadline = self.deadline_ms.map(|value| milliseconds("deadlineMs", value)).transpose()?;
-        Ok(RequestOptions { task, deadline })
+        Ok(RequestOptions { task, deadline, ..RequestOptions::default() })
     }
 }
 

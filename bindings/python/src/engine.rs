@@ -83,6 +83,7 @@ impl Options {
                 max_encoded_bytes: count(py, "max_encoded_bytes", self.max_encoded_bytes)?,
                 max_progressive_scans: count(py, "max_progressive_scans", self.max_progressive_scans)?,
             },
+            ..EngineOptions::default()
         })
     }
 }
@@ -200,5 +201,5 @@ impl Drop for Engine {
 
 fn request_options(py: Python<'_>, task: Task, deadline: Option<f64>) -> PyResult<RequestOptions> {
     let deadline = deadline.map(|value| seconds(py, "deadline", value)).transpose()?;
-    Ok(RequestOptions { task, deadline })
+    Ok(RequestOptions { task, deadline, ..RequestOptions::default() })
 }

@@ -116,6 +116,12 @@ pub trait Executable: Send + Sync {
     /// Largest batch of one run.
     fn max_batch_size(&self) -> usize;
 
+    /// Sizes that a batch is run at, ascending: a smaller one is filled up to the next of them, as each is
+    /// prepared for once. Empty if any size is as good.
+    fn batch_buckets(&self) -> &[usize] {
+        &[]
+    }
+
     /// Contexts that keep the device busy; more would only wait for each other. One, unless copies of one
     /// batch can overlap the computing of another.
     fn useful_contexts(&self) -> usize {

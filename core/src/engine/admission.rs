@@ -1,5 +1,7 @@
 //! What is refused at the door: requests that could never be answered, found without decoding anything.
 
+use super::cost;
+use super::machine::Cost;
 use super::request::{RequestOptions, Task};
 use crate::backend::TensorSpec;
 use crate::error::{Error, ErrorKind, Result};
@@ -14,30 +16,35 @@ pub(super) struct Admission {
     pub(super) inputs: Vec<TensorSpec>,
     pub(super) outputs: Vec<String>,
     pub(super) max_batch_size: usize,
+    pub(super) decode_budget: u64,
     /// Why pictures cannot be taken, if they cannot.
     pub(super) no_pictures: Option<String>,
 }
 
 impl Admission {
-    /// Checks a picture as far as its header. Files are opened by the decoders.
-    pub(super) fn check_image(&self, image: &ImageSource, options: &RequestOptions) -> Result<()> {
+    /// Checks a picture as far as its header, and says what it takes. Files are opened by the decoders.
+    pub(super) fn check_image(&self, image: &ImageSource, options: &RequestOptions) -> Result<Cost> {
         self.check_options(options)?;
         if let Some(reason) = &self.no_pictures {
             return Err(Error::new(ErrorKind::ShapeMismatch, reason.clone()));
         }
         match image {
-            ImageSource::Path(_) => Ok(()),
-            ImageSource::Encoded(bytes) => read_header(bytes, &self.limits).map(|_| ()),
-            ImageSource::Pixels(raw) => self.limits.check_size(raw.width, raw.height),
+            ImageSource::Path(_) => Ok(cost::of_file(&self.limits, self.decode_budget)),
+            ImageSource::Encoded(bytes) => {
+                read_header(bytes, &self.limits).map(|header| cost::of_header(&header, bytes.len()))
+            }
+            ImageSource::Pixels(raw) => {
+                self.limits.check_size(raw.width, raw.height).map(|()| cost::of_pixels(raw))
+            }
         }
     }
 
-    /// Checks tensors by name and returns them in the executable's order, with the number of images.
+    /// Checks tensors by name and returns them in the executable's order, with what they take.
     pub(super) fn check_tensors(
         &self,
         mut given: Vec<(String, Tensor)>,
         options: &RequestOptions,
-    ) -> Result<(Vec<Tensor>, usize)> {
+    ) -> Result<(Vec<Tensor>, Cost)> {
         self.check_options(options)?;
         let mut tensors = Vec::with_capacity(self.inputs.len());
         for spec in &self.inputs {
@@ -78,7 +85,8 @@ impl Admission {
                 format!("classify takes one image in a request, found {images}; submit each, or run");
             return Err(invalid(message));
         }
-        Ok((tensors, images))
+        let cost = cost::of_tensors(&tensors, images);
+        Ok((tensors, cost))
     }
 
     fn wrong_names(&self, missing: &TensorSpec, given: &[(String, Tensor)]) -> Error {

@@ -1,25 +1,10 @@
-//! Time as the engine sees it: a number that only grows, real or moved by a test, and the bell that a
-//! thread sleeps beside until a moment comes.
+//! Where the engine's time comes from, real or moved by a test, and the bell that a thread sleeps beside until
+//! a moment comes.
 
+pub use super::machine::Time;
 use parking_lot::{Condvar, Mutex};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-
-/// A moment, in nanoseconds since the clock was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Time(pub u64);
-
-impl Time {
-    /// The moment `duration` later; the end of time if that is out of range.
-    pub fn after(self, duration: Duration) -> Time {
-        Time(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
-    }
-
-    /// From `earlier` to here; zero if `earlier` is later.
-    pub fn since(self, earlier: Time) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
-    }
-}
 
 /// Where the engine's time comes from.
 pub trait Clock: Send + Sync {
@@ -125,13 +110,6 @@ impl Clock for ManualClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn time_saturates() {
-        assert_eq!(Time(5).after(Duration::from_nanos(3)), Time(8));
-        assert_eq!(Time(5).after(Duration::MAX), Time(u64::MAX));
-        assert_eq!(Time(5).since(Time(8)), Duration::ZERO);
-    }
 
     #[test]
     fn a_sleeper_wakes_when_the_manual_clock_moves_or_the_bell_rings() {

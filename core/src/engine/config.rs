@@ -1,5 +1,6 @@
 //! Names, defaults and bounds of the engine's options; every language reads them from here.
 
+use super::machine::{Policy, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::DecodeLimits;
 use std::time::Duration;
@@ -13,6 +14,8 @@ pub struct EngineOptions {
     pub max_batch_size: usize,
     /// How long the first request of a batch, once decoded, may wait for others while a worker is idle.
     pub max_queue_delay: Duration,
+    /// Whether it does: never, always, or as long as that is measured to save time.
+    pub window: Window,
     /// Requests accepted and not yet given to a worker, 1 to [`EngineOptions::LARGEST_QUEUE`]; those that
     /// are decoded or wait in a batch count, those that run do not. One more is refused with `QUEUE_FULL`.
     pub queue_capacity: usize,
@@ -25,19 +28,45 @@ pub struct EngineOptions {
     pub precise: bool,
     /// Largest pictures that are accepted.
     pub limits: DecodeLimits,
+    /// Bytes of files and tensors accepted and not yet decoded, at least 1. One more is refused with
+    /// `QUEUE_FULL`, one that is larger by itself with `IMAGE_TOO_COSTLY`.
+    pub encoded_budget: u64,
+    /// Bytes that all decoders may take at one time, at least 1. Requests wait for it; one that is larger by
+    /// itself is refused with `IMAGE_TOO_COSTLY`.
+    pub decode_budget: u64,
+    /// After how long a request rises to the next priority.
+    pub ageing: Duration,
+    /// Results are given in order of acceptance. Errors that end a request early are not held back.
+    pub preserve_order: bool,
+    /// After how long, and at least eight times what it was expected to take, a batch that does not end is
+    /// answered with `BACKEND_STUCK`, and its worker replaced.
+    pub stuck_after: Duration,
+    /// For how long requests wait while the device is lost before they are answered with `DEVICE_LOST`.
+    pub outage_patience: Duration,
+    /// For how long closing waits for what was accepted; the rest is answered with `ENGINE_CLOSED`.
+    pub close_timeout: Duration,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
+        let policy = Policy::default();
         Self {
             device: "auto".into(),
             max_batch_size: 8,
-            max_queue_delay: Duration::from_millis(1),
-            queue_capacity: 256,
+            max_queue_delay: policy.max_queue_delay,
+            window: policy.window,
+            queue_capacity: policy.queue_capacity,
             decode_threads: 0,
             threads: 0,
             precise: false,
             limits: DecodeLimits::default(),
+            encoded_budget: policy.encoded_bytes,
+            decode_budget: policy.decode_bytes,
+            ageing: policy.ageing,
+            preserve_order: policy.preserve_order,
+            stuck_after: policy.stuck_after,
+            outage_patience: policy.outage_patience,
+            close_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -54,11 +83,31 @@ impl EngineOptions {
     pub(super) fn check(&self) -> Result<()> {
         in_range("max_batch_size", self.max_batch_size, Self::LARGEST_BATCH, "")?;
         in_range("queue_capacity", self.queue_capacity, Self::LARGEST_QUEUE, "")?;
+        for (name, bytes) in [("encoded_budget", self.encoded_budget), ("decode_budget", self.decode_budget)]
+        {
+            in_range(name, usize::try_from(bytes).unwrap_or(usize::MAX), isize::MAX as usize, "")?;
+        }
         match self.decode_threads {
             0 => Ok(()),
             threads => {
                 in_range("decode_threads", threads, Self::MOST_DECODE_THREADS, ", or 0 for one per CPU")
             }
+        }
+    }
+
+    /// What of it may change while the engine runs.
+    pub(super) fn policy(&self) -> Policy {
+        Policy {
+            max_queue_delay: self.max_queue_delay,
+            window: self.window,
+            queue_capacity: self.queue_capacity,
+            encoded_bytes: self.encoded_budget,
+            decode_bytes: self.decode_budget,
+            ageing: self.ageing,
+            preserve_order: self.preserve_order,
+            stuck_after: self.stuck_after,
+            outage_patience: self.outage_patience,
+            self_test_every: Duration::ZERO,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What an engine says about itself, for people.
 
-use super::batcher::BatcherConfig;
 use super::config::EngineOptions;
+use super::machine::Shape;
 use crate::backend::Executable;
 use crate::image::DecodeLimits;
 use crate::model::Model;
@@ -15,7 +15,7 @@ pub(super) struct Description<'a> {
     /// Why this device.
     pub(super) reason: &'a str,
     pub(super) executable: &'a dyn Executable,
-    pub(super) config: &'a BatcherConfig,
+    pub(super) shape: &'a Shape,
     pub(super) staging_bytes: usize,
     pub(super) output_bytes: usize,
     /// Why pictures cannot be taken, if they cannot.
@@ -32,13 +32,12 @@ impl Description<'_> {
     }
 
     fn write_to(&self, text: &mut String) -> std::fmt::Result {
-        let BatcherConfig { max_batch_size, max_queue_delay, queue_capacity, decoders, workers, .. } =
-            self.config;
+        let Shape { max_batch_size, decoders, workers, .. } = self.shape;
+        let EngineOptions { max_queue_delay, queue_capacity, .. } = self.options;
         let DecodeLimits { max_pixels, max_side, max_encoded_bytes, max_progressive_scans } =
             self.options.limits;
         let need = self.executable.memory_need();
-        let arenas = need.arena.saturating_mul(*workers);
-        let total = need.weights + arenas + self.staging_bytes + self.output_bytes;
+        let total = self.memory_bytes();
 
         writeln!(text, "{}", self.model.describe().trim_end())?;
         writeln!(text, "\nengine")?;
@@ -69,9 +68,16 @@ impl Description<'_> {
         Ok(())
     }
 
+    /// Bytes that the engine takes.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let need = self.executable.memory_need();
+        let arenas = need.arena.saturating_mul(self.shape.workers);
+        [arenas, self.staging_bytes, self.output_bytes].into_iter().fold(need.weights, usize::saturating_add)
+    }
+
     /// Which limit decided.
     fn batch_limit(&self) -> String {
-        let (asked, in_force) = (self.options.max_batch_size, self.config.max_batch_size);
+        let (asked, in_force) = (self.options.max_batch_size, self.shape.max_batch_size);
         match self.model.graph().batch_limit {
             _ if in_force == asked => "as asked for".into(),
             Some(limit) if limit == in_force => format!("the model's own limit; {asked} was asked for"),

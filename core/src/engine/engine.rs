@@ -1,27 +1,30 @@
 //! The engine: one model on one device, behind a queue that batches.
 
 use super::admission::Admission;
-use super::batcher::BatcherConfig;
 use super::clock::{Clock, RealClock};
 use super::completion::run_callbacks;
 use super::config::EngineOptions;
 use super::describe::Description;
 use super::hand_over::Input;
 use super::intake::Decoder;
+use super::machine::{Cost, Machine, Shape};
+use super::metrics::Metrics;
 use super::pending::Pending;
 use super::pictures::preprocessor_for;
 use super::request::{RequestOptions, Response};
 use super::scheduler::{Channels, Scheduler, forked};
 use super::shutdown::Threads;
-use super::staging::{Staging, output_buffers};
-use super::worker::Worker;
-use crate::backend::{Availability, Backend, CompileOptions, registry};
+use super::staging::Staging;
+use super::tenant::{Tenant, Tenants};
+use super::workshop::Workshop;
+use crate::backend::{Availability, Backend, CompileOptions, Executable, TensorSpec, registry};
 use crate::error::Result;
 use crate::image::ImageSource;
 use crate::model::Model;
 use crate::tensor::Tensor;
 use crossbeam::channel::{bounded, unbounded};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Takes pictures or tensors from any number of threads, forms batches, and answers each request once.
 ///
@@ -34,7 +37,10 @@ pub struct Engine {
     admission: Admission,
     device: String,
     description: String,
-    threads: Threads,
+    threads: Arc<Threads>,
+    tenants: Tenants,
+    close_timeout: Duration,
+    memory_bytes: u64,
 }
 
 /// Where an engine runs and what time it lives by.
@@ -87,22 +93,23 @@ impl Engine {
         let executable = around.backend.compile(model.graph(), &compile)?;
         let max_batch_size = max_batch_size.min(executable.max_batch_size());
         let workers = executable.useful_contexts().max(1);
-        let config = BatcherConfig {
+        let shape = Shape {
             max_batch_size,
-            max_queue_delay: options.max_queue_delay,
-            queue_capacity: options.queue_capacity,
+            buckets: executable
+                .batch_buckets()
+                .iter()
+                .copied()
+                .filter(|size| *size < max_batch_size)
+                .collect(),
             decoders: options.decoders(),
             workers,
             // Beside those that run, one is complete and waits, and one is being filled.
             stagings: workers + 2,
-        };
+        }
+        .ending_in_the_largest();
 
-        let stagings = (0..config.stagings).map(|_| Staging::new(executable.inputs(), max_batch_size));
+        let stagings = (0..shape.stagings).map(|_| Staging::new(executable.inputs(), max_batch_size));
         let stagings: Arc<[Staging]> = stagings.collect::<Result<_>>()?;
-        let outputs = (0..workers).map(|_| output_buffers(executable.outputs(), max_batch_size));
-        let outputs = outputs.collect::<Result<Vec<_>>>()?;
-        let contexts = (0..workers).map(|_| Arc::clone(&executable).new_context());
-        let contexts = contexts.collect::<Result<Vec<_>>>()?;
         let (preprocessor, no_pictures) = match preprocessor_for(&model, executable.inputs()) {
             Ok(preprocessor) => (Some(Arc::new(preprocessor)), None),
             Err(reason) => (None, Some(reason)),
@@ -113,25 +120,34 @@ impl Engine {
             device: &around.device,
             reason: &around.reason,
             executable: &*executable,
-            config: &config,
+            shape: &shape,
             staging_bytes: stagings.iter().map(Staging::bytes).sum(),
-            output_bytes: outputs.iter().flatten().map(|buffer| size_of_val(&buffer[..])).sum(),
+            output_bytes: output_bytes(&*executable, max_batch_size).saturating_mul(workers),
             no_pictures: no_pictures.as_deref(),
         };
+        let memory_bytes = description.memory_bytes() as u64;
         let description = description.write();
         let output_names: Vec<String> =
             executable.outputs().iter().map(|output| output.name.clone()).collect();
-        let embedding = output_names.iter().position(|name| name == "embedding");
+        let workshop = Workshop {
+            model: Arc::clone(&model),
+            embedding: output_names.iter().position(|name| name == "embedding"),
+            stagings: Arc::clone(&stagings),
+            max_batch_size,
+            executable,
+        };
+        let benches = (0..workers).map(|_| workshop.bench()).collect::<Result<Vec<_>>>()?;
 
         // A decoder may be told to drop what it holds and, before it has, what to decode next.
-        let (to_decoders, decoders): (Vec<_>, Vec<_>) = (0..config.decoders).map(|_| bounded(2)).unzip();
+        let (to_decoders, decoders): (Vec<_>, Vec<_>) = (0..shape.decoders).map(|_| bounded(2)).unzip();
         let (to_workers, batches): (Vec<_>, Vec<_>) = (0..workers).map(|_| bounded(1)).unzip();
         // Bounded by admission, which counts what lies in it.
         let (callbacks, deliveries) = unbounded();
         let channels = Channels { decoders: to_decoders, workers: to_workers, callbacks };
-        let scheduler = Arc::new(Scheduler::new(config, around.clock, channels));
-        let inputs = executable.inputs().to_vec();
-        let mut engine = Self {
+        let machine = Machine::new(shape, options.policy());
+        let scheduler = Arc::new(Scheduler::new(machine, around.clock, channels));
+        let inputs = workshop.executable.inputs().to_vec();
+        let engine = Self {
             model: Arc::clone(&model),
             scheduler: Arc::clone(&scheduler),
             admission: Admission {
@@ -139,17 +155,20 @@ impl Engine {
                 inputs,
                 outputs: output_names,
                 max_batch_size,
+                decode_budget: options.decode_budget,
                 no_pictures,
             },
             device: around.device,
             description,
-            threads: Threads::default(),
+            threads: Arc::default(),
+            tenants: Tenants::default(),
+            close_timeout: options.close_timeout,
+            memory_bytes,
         };
 
         // From here on a failure drops the engine, which ends the threads that have started.
-        engine.threads.spawn("libvision-complete".into(), move || run_callbacks(&deliveries))?;
-        let timer = Arc::clone(&scheduler);
-        engine.threads.spawn("libvision-timer".into(), move || timer.run_timer())?;
+        let threads = &engine.threads;
+        threads.spawn("libvision-complete".into(), true, move || run_callbacks(&deliveries))?;
         for (index, commands) in decoders.into_iter().enumerate() {
             let decoder = Decoder {
                 index,
@@ -159,24 +178,17 @@ impl Engine {
                 limits: options.limits,
                 preprocessor: preprocessor.clone(),
             };
-            engine.threads.spawn(format!("libvision-decode-{index}"), move || decoder.run())?;
+            threads.spawn(format!("libvision-decode-{index}"), false, move || decoder.run())?;
         }
-        for (index, ((batches, context), outputs)) in
-            batches.into_iter().zip(contexts).zip(outputs).enumerate()
-        {
-            let worker = Worker {
-                index,
-                scheduler: Arc::clone(&scheduler),
-                batches,
-                stagings: Arc::clone(&stagings),
-                model: Arc::clone(&model),
-                executable: Arc::clone(&executable),
-                context: Some(context),
-                outputs,
-                embedding,
-            };
-            engine.threads.spawn(format!("libvision-worker-{index}"), move || worker.run())?;
+        for (index, (batches, bench)) in batches.into_iter().zip(benches).enumerate() {
+            let worker = workshop.worker(Arc::clone(&scheduler), batches, bench);
+            threads.spawn(format!("libvision-worker-{index}"), false, move || worker.run())?;
         }
+        let (timer, others) = (Arc::clone(&scheduler), Arc::downgrade(threads));
+        let workshop = Arc::new(workshop);
+        threads.spawn("libvision-timer".into(), true, move || {
+            timer.run_timer(|worker| workshop.replace(worker, &timer, &others));
+        })?;
         Ok(engine)
     }
 
@@ -185,8 +197,8 @@ impl Engine {
     /// the engine's threads.
     pub fn submit(&self, image: ImageSource, options: RequestOptions) -> Result<Pending> {
         self.scheduler.check_open()?;
-        self.admission.check_image(&image, &options)?;
-        self.accept(Input::Image(image), 1, options)
+        let cost = self.admission.check_image(&image, &options)?;
+        self.accept(Input::Image(image), cost, options)
     }
 
     /// Accepts input tensors by name, already preprocessed; the first axis is the number of images, at
@@ -194,18 +206,35 @@ impl Engine {
     /// run in one batch.
     pub fn submit_tensors(&self, inputs: Vec<(String, Tensor)>, options: RequestOptions) -> Result<Pending> {
         self.scheduler.check_open()?;
-        let (tensors, images) = self.admission.check_tensors(inputs, &options)?;
-        self.accept(Input::Tensors(tensors), images, options)
+        let (tensors, cost) = self.admission.check_tensors(inputs, &options)?;
+        self.accept(Input::Tensors(tensors), cost, options)
     }
 
-    fn accept(&self, input: Input, slots: usize, options: RequestOptions) -> Result<Pending> {
-        let (id, answer) = self.scheduler.accept(input, slots, options)?;
+    fn accept(&self, input: Input, cost: Cost, options: RequestOptions) -> Result<Pending> {
+        let (id, answer) = self.scheduler.accept(input, cost, options)?;
         Ok(Pending::new(answer, id, &self.scheduler))
     }
 
     /// Submits and waits.
     pub fn classify(&self, image: ImageSource, options: RequestOptions) -> Result<Response> {
         self.submit(image, options)?.wait()
+    }
+
+    /// The tenant of this name, for [`RequestOptions::tenant`]; `weight` is its share beside those of others,
+    /// 1 to 1000. At most 1024 names in one engine, else `INVALID_ARGUMENT`.
+    pub fn tenant(&self, name: &str, weight: u32) -> Result<Tenant> {
+        self.tenants.get(name, weight)
+    }
+
+    /// Whether requests are accepted and every worker can run them. A device that is lost turns it off until
+    /// the engine has replaced what was lost.
+    pub fn is_ready(&self) -> bool {
+        forked(self.scheduler.process()).is_none() && self.scheduler.is_ready()
+    }
+
+    /// Everything counted and measured so far.
+    pub fn metrics(&self) -> Metrics {
+        Metrics { memory_bytes: self.memory_bytes, ..self.scheduler.metrics() }
     }
 
     /// The model.
@@ -229,15 +258,25 @@ impl Engine {
     }
 
     /// Accepts nothing more, answers what was accepted, calls the callbacks, then stops the threads.
-    /// Idempotent. Blocks until that is done; only in a callback, on the engine's own thread, it returns at
-    /// once and the engine stops after the callbacks.
+    /// Idempotent. Blocks until that is done, for a backend that hangs at most `close_timeout`: what is not
+    /// answered by then is answered `ENGINE_CLOSED`, and threads that do not come back are left to themselves.
+    /// Only in a callback, on the engine's own thread, it returns at once and the engine stops after the
+    /// callbacks.
     pub fn close(&self) {
         // In a forked child there are no threads to stop, and their locks may be held for ever.
         if forked(self.scheduler.process()).is_none() {
-            self.scheduler.close();
-            self.threads.join();
+            self.scheduler.close(self.close_timeout);
+            if !self.threads.are_asking() {
+                self.scheduler.wait_drained();
+                self.threads.join();
+            }
         }
     }
+}
+
+fn output_bytes(executable: &dyn Executable, max_batch_size: usize) -> usize {
+    let floats: usize = executable.outputs().iter().map(TensorSpec::elements_per_image).sum();
+    floats.saturating_mul(max_batch_size).saturating_mul(size_of::<f32>())
 }
 
 impl Drop for Engine {

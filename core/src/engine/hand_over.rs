@@ -1,7 +1,7 @@
 //! What the engine's threads hand to each other: each stage takes a value of the last one and owns it.
 
-use super::batcher::{Place, RequestId};
 use super::clock::Time;
+use super::machine::{Place, RequestId, RunId};
 use super::request::{RequestOptions, Response};
 use crate::error::Result;
 use crate::image::{ImageSource, Pixels};
@@ -37,7 +37,8 @@ pub(super) struct DecodedRequest {
     pub(super) stamps: Stamps,
 }
 
-/// Written into its slots; waits for its batch to run.
+/// Written into its slots; waits for its batch to run, twice if that is split.
+#[derive(Clone, Copy)]
 pub(super) struct StagedRequest {
     pub(super) id: RequestId,
     pub(super) options: RequestOptions,
@@ -46,7 +47,10 @@ pub(super) struct StagedRequest {
 
 /// Complete; for a worker.
 pub(super) struct Batch {
+    pub(super) run: RunId,
     pub(super) staging: usize,
+    /// Images to run: those of the members, filled up to a bucket.
+    pub(super) size: usize,
     /// In order of the slots.
     pub(super) members: Vec<(StagedRequest, Place)>,
 }

@@ -1,7 +1,7 @@
 //! Decoders: threads that turn a request into pixels, and pixels into the slots of its batch.
 
-use super::batcher::Place;
 use super::hand_over::{Decoded, DecodedRequest, DecoderCommand, Input, Request, StagedRequest, Stamps};
+use super::machine::Place;
 use super::panic::contained;
 use super::scheduler::Scheduler;
 use super::staging::Staging;

@@ -4,32 +4,43 @@
 //! | --- | --- |
 //! | `engine` | the public face; puts the parts together |
 //! | `admission` | what is refused at the door |
-//! | `batcher` | the state machine that decides who is decoded, who runs with whom, and when |
+//! | `cost`, `tenant` | what a request takes, and whose it is |
+//! | `machine` | the state machine that decides who is accepted, decoded, run with whom, and when |
 //! | `scheduler` | the lock around it, and the way from its actions to threads and callers |
+//! | `refusal` | its refusals as errors |
 //! | `hand_over` | what one thread hands to the next |
-//! | `intake`, `worker` | what decoders and workers do |
+//! | `intake`, `worker`, `workshop` | what decoders and workers do, and where workers are made |
+//! | `metrics` | what is counted and measured |
 //! | `completion`, `pending` | where an answer meets its caller |
 //! | `clock`, `shutdown` | the engine's time, and the end of its threads |
 
 mod admission;
-pub mod batcher;
 pub mod clock;
 mod completion;
 mod config;
+mod cost;
 mod describe;
 mod engine;
 mod hand_over;
 mod intake;
+pub mod machine;
+mod metrics;
 mod panic;
 mod pending;
 mod pictures;
+mod refusal;
 mod request;
 mod scheduler;
 mod shutdown;
 mod staging;
+mod tenant;
 mod worker;
+mod workshop;
 
 pub use config::EngineOptions;
 pub use engine::{Engine, Surroundings};
+pub use machine::{Priority, Window as BatchWindow};
+pub use metrics::{Histogram, Histograms, Metrics};
 pub use pending::{Canceller, Pending};
 pub use request::{Prediction, RequestOptions, Response, Task, Timing};
+pub use tenant::Tenant;

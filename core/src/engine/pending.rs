@@ -1,7 +1,7 @@
 //! A request accepted and not yet answered, as its caller holds it.
 
-use super::batcher::RequestId;
 use super::completion::Answer;
+use super::machine::RequestId;
 use super::request::Response;
 use super::scheduler::{Scheduler, forked};
 use crate::error::Result;

@@ -1,5 +1,7 @@
 //! What a caller asks for and what it gets.
 
+use super::machine::Priority;
+use super::tenant::Tenant;
 use crate::tensor::Tensor;
 use std::time::Duration;
 
@@ -30,8 +32,13 @@ impl Default for Task {
 pub struct RequestOptions {
     /// What is wanted.
     pub task: Task,
-    /// Time from acceptance within which the answer is of use; none by default.
+    /// Time from acceptance within which the answer is of use; none by default. What cannot be kept is
+    /// refused with `DEADLINE_INFEASIBLE`, what is not kept is answered with `DEADLINE_EXCEEDED`, on time.
     pub deadline: Option<Duration>,
+    /// Urgent requests go first; who has waited for long rises.
+    pub priority: Priority,
+    /// Whose request it is; see [`Engine::tenant`](super::Engine::tenant).
+    pub tenant: Tenant,
 }
 
 /// One label with its score.

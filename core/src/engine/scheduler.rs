@@ -1,38 +1,47 @@
-//! The batcher under one lock, with the values it speaks of by name: takes events from all threads, and
+//! The machine under one lock, with the values it speaks of by name: takes events from all threads, and
 //! carries its actions to decoders, workers and callers.
 
-use super::batcher::{Action, Batcher, BatcherConfig, Event, Refusal, RequestId};
 use super::clock::{Bell, Clock, Time};
 use super::completion::{Answer, Completer, Delivery};
 use super::hand_over::{Answers, Batch, DecoderCommand, Input, Request, StagedRequest};
+use super::machine::{Action, Cost, Event, Machine, Place, RequestId, RunId, RunOutcome};
+use super::metrics::{Histograms, Metrics};
+use super::refusal::error_of;
 use super::request::{RequestOptions, Response};
 use crate::error::{Error, ErrorKind, Result};
 use crossbeam::channel::Sender;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Shared by all threads of one engine and by those who call it.
 pub(crate) struct Scheduler {
     state: Mutex<State>,
+    /// Rung once everybody is answered after closing.
+    drained: Condvar,
     clock: Arc<dyn Clock>,
     /// Wakes the thread that lets time pass.
     bell: Arc<Bell>,
-    queue_capacity: usize,
     process: u32,
 }
 
 struct State {
-    batcher: Batcher,
+    machine: Machine,
     next_id: RequestId,
     /// Accepted, without a decoder.
     waiting: HashMap<RequestId, Request>,
-    /// In their slots, without a worker.
+    /// In their slots, until they are answered.
     staged: HashMap<RequestId, StagedRequest>,
+    /// Made by a thread, and not yet given.
+    answers: HashMap<RequestId, Result<Response>>,
     /// Accepted, without an answer.
     open: HashMap<RequestId, OpenRequest>,
+    /// Workers to be made anew.
+    lost_workers: Vec<usize>,
     /// Until when the thread that lets time pass sleeps; `None` is for ever.
     asleep_until: Option<Time>,
+    histograms: Histograms,
     /// Gone once the engine has closed, which ends the threads that receive.
     channels: Option<Channels>,
 }
@@ -42,7 +51,7 @@ struct OpenRequest {
     options: RequestOptions,
 }
 
-/// The ways to the engine's threads. No send ever blocks: the batcher gives a thread nothing before it is
+/// The ways to the engine's threads. No send ever blocks: the machine gives a thread nothing before it is
 /// done with what it has.
 pub(super) struct Channels {
     pub(super) decoders: Vec<Sender<DecoderCommand>>,
@@ -50,12 +59,13 @@ pub(super) struct Channels {
     pub(super) callbacks: Sender<Delivery>,
 }
 
-/// What remains to be done without the lock: answers to give, and requests whose memory may be the
-/// caller's own to free.
+/// What remains to be done without the lock: answers to give, and values whose memory may be the caller's own
+/// to free.
 #[derive(Default)]
 struct Aftermath {
     answers: Vec<(Completer, Result<Response>)>,
-    dropped: Vec<Request>,
+    requests: Vec<Request>,
+    unwanted: Vec<Result<Response>>,
 }
 
 impl Aftermath {
@@ -63,26 +73,29 @@ impl Aftermath {
         for (completer, answer) in self.answers {
             completer.complete(answer);
         }
-        drop(self.dropped);
+        drop((self.requests, self.unwanted));
     }
 }
 
 impl Scheduler {
-    pub(super) fn new(config: BatcherConfig, clock: Arc<dyn Clock>, channels: Channels) -> Self {
+    pub(super) fn new(machine: Machine, clock: Arc<dyn Clock>, channels: Channels) -> Self {
         let state = State {
-            batcher: Batcher::new(config),
+            machine,
             next_id: 0,
             waiting: HashMap::new(),
             staged: HashMap::new(),
+            answers: HashMap::new(),
             open: HashMap::new(),
+            lost_workers: Vec::new(),
             asleep_until: None,
+            histograms: Histograms::default(),
             channels: Some(channels),
         };
         Self {
             state: Mutex::new(state),
+            drained: Condvar::new(),
             clock,
             bell: Arc::default(),
-            queue_capacity: config.queue_capacity,
             process: std::process::id(),
         }
     }
@@ -96,23 +109,36 @@ impl Scheduler {
         self.process
     }
 
+    /// Everything counted and measured; `memory_bytes` is for the caller to fill in.
+    pub(super) fn metrics(&self) -> Metrics {
+        let state = self.state.lock();
+        let machine = &state.machine;
+        Metrics {
+            counters: *machine.counters(),
+            queued: machine.queued(),
+            waiting: machine.waiting(),
+            in_flight: machine.in_flight(),
+            encoded_bytes: machine.encoded_bytes(),
+            decode_bytes: machine.decode_bytes(),
+            memory_bytes: 0,
+            is_ready: machine.is_ready(),
+            histograms: state.histograms.clone(),
+        }
+    }
+
+    /// Whether requests are accepted and every worker can run them.
+    pub(super) fn is_ready(&self) -> bool {
+        self.state.lock().machine.is_ready()
+    }
+
     /// Why a request that came now would be refused whatever it brings, to spare the look at it.
     pub(super) fn check_open(&self) -> Result<()> {
         if let Some(error) = forked(self.process) {
             return Err(error);
         }
-        self.refusal(&self.state.lock()).map_or(Ok(()), Err)
-    }
-
-    fn refusal(&self, state: &State) -> Option<Error> {
-        let waiting = state.channels.as_ref().map_or(0, |channels| channels.callbacks.len());
-        match state.batcher.refusal() {
-            None if waiting < self.queue_capacity => None,
-            None => {
-                let message = format!("{waiting} answers wait for callbacks to return, no more are taken on");
-                Some(Error::new(ErrorKind::QueueFull, message))
-            }
-            Some(refusal) => Some(self.refused(refusal, &RequestOptions::default())),
+        match self.state.lock().channels {
+            Some(_) => Ok(()),
+            None => Err(Error::new(ErrorKind::EngineClosed, "the engine is closed")),
         }
     }
 
@@ -120,18 +146,12 @@ impl Scheduler {
     pub(super) fn accept(
         &self,
         input: Input,
-        slots: usize,
+        cost: Cost,
         options: RequestOptions,
     ) -> Result<(RequestId, Arc<Answer>)> {
         let answer = Arc::<Answer>::default();
         let mut aftermath = Aftermath::default();
-        let accepted = {
-            let mut state = self.state.lock();
-            match self.refusal(&state) {
-                Some(error) => Err(error),
-                None => Ok(self.admit(&mut state, input, slots, options, &answer, &mut aftermath)),
-            }
-        };
+        let accepted = self.admit(&mut self.state.lock(), input, cost, options, &answer, &mut aftermath);
         aftermath.settle();
         accepted.map(|id| (id, answer))
     }
@@ -140,22 +160,42 @@ impl Scheduler {
         &self,
         state: &mut State,
         input: Input,
-        slots: usize,
+        cost: Cost,
         options: RequestOptions,
         answer: &Arc<Answer>,
         aftermath: &mut Aftermath,
-    ) -> RequestId {
+    ) -> Result<RequestId> {
+        let Some(channels) = &state.channels else {
+            return Err(Error::new(ErrorKind::EngineClosed, "the engine is closed"));
+        };
+        let unread = channels.callbacks.len();
+        if unread >= state.machine.policy().queue_capacity {
+            let message = format!("{unread} answers wait for callbacks to return, no more are taken on");
+            return Err(Error::new(ErrorKind::QueueFull, message).with_retry_after(Duration::from_millis(1)));
+        }
+        let completer = Completer::new(Arc::clone(answer), channels.callbacks.clone());
         let id = state.next_id;
         state.next_id += 1;
         let now = self.now();
-        let deadline = options.deadline.map(|deadline| now.after(deadline));
-        if let Some(channels) = &state.channels {
-            let completer = Completer::new(Arc::clone(answer), channels.callbacks.clone());
-            state.open.insert(id, OpenRequest { completer, options });
-            state.waiting.insert(id, Request { id, input, options, accepted: now });
+        state.waiting.insert(id, Request { id, input, options, accepted: now });
+        let RequestOptions { deadline, priority, tenant, .. } = options;
+        let deadline = deadline.map(|deadline| now.after(deadline));
+        let event = Event::Arrived { id, tenant: tenant.id, weight: tenant.weight, priority, cost, deadline };
+        state.open.insert(id, OpenRequest { completer, options });
+        let before = aftermath.answers.len();
+        self.step(state, now, event, aftermath);
+        // Refused at the door: the caller learns of it here and not by the answer.
+        match state.open.contains_key(&id) {
+            true => Ok(id),
+            false => Self::refusal_of(before, answer, aftermath).map_or(Ok(id), Err),
         }
-        self.step(state, now, Event::Arrived { id, slots, deadline }, Vec::new(), aftermath);
-        id
+    }
+
+    /// Takes the refusal of the request that this is the answer of out of what is to be given.
+    fn refusal_of(before: usize, answer: &Arc<Answer>, aftermath: &mut Aftermath) -> Option<Error> {
+        let is_its = |(completer, _): &(Completer, Result<Response>)| completer.answers(answer);
+        let at = before + aftermath.answers[before..].iter().position(is_its)?;
+        aftermath.answers.remove(at).1.err()
     }
 
     pub(super) fn cancel(&self, id: RequestId) {
@@ -170,10 +210,10 @@ impl Scheduler {
 
     /// A decoder is done with filling slots; a failure is the request's answer.
     pub(super) fn filled(&self, decoder: usize, id: RequestId, outcome: Result<StagedRequest>) {
+        let succeeded = outcome.is_ok();
         let mut aftermath = Aftermath::default();
         {
             let state = &mut *self.state.lock();
-            let succeeded = outcome.is_ok();
             let error = match outcome {
                 Ok(staged) => {
                     if state.open.contains_key(&id) {
@@ -183,49 +223,79 @@ impl Scheduler {
                 }
                 Err(error) => Some(error),
             };
-            let event = Event::Filled { decoder, succeeded };
-            self.step(state, self.now(), event, failure(id, error), &mut aftermath);
+            state.keep(failure(id, error), &mut aftermath);
+            self.step(state, self.now(), Event::Filled { decoder, succeeded }, &mut aftermath);
         }
         aftermath.settle();
     }
 
-    pub(super) fn batch_done(&self, worker: usize, answers: Answers) {
-        self.feed(Event::BatchDone { worker }, answers);
+    /// A run is done; these are the answers of its requests, unless the batch is to be split.
+    pub(super) fn run_done(&self, run: RunId, outcome: RunOutcome, answers: Answers) {
+        self.feed(Event::RunDone { run, outcome }, answers);
+    }
+
+    /// A worker was made anew, or could not be; `commands` leads to the new one.
+    pub(super) fn rebuilt(&self, worker: usize, commands: Option<Sender<Batch>>) {
+        let mut aftermath = Aftermath::default();
+        {
+            let state = &mut *self.state.lock();
+            let succeeded = commands.is_some();
+            if let (Some(channels), Some(commands)) = (&mut state.channels, commands) {
+                channels.workers[worker] = commands;
+            }
+            self.step(state, self.now(), Event::Rebuilt { worker, succeeded }, &mut aftermath);
+        }
+        aftermath.settle();
     }
 
     /// Accepts nothing more from now on; what was accepted runs without delay, then the threads end.
-    pub(super) fn close(&self) {
-        self.feed(Event::Close, Vec::new());
+    pub(super) fn close(&self, timeout: Duration) {
+        let until = self.now().after(timeout);
+        self.feed(Event::Close { until }, Vec::new());
     }
 
-    /// Lets time pass until the engine has closed: the life of one thread.
-    pub(super) fn run_timer(&self) {
+    /// Blocks until everybody is answered after [`Scheduler::close`].
+    pub(super) fn wait_drained(&self) {
+        let mut state = self.state.lock();
+        while state.channels.is_some() {
+            self.drained.wait(&mut state);
+        }
+    }
+
+    /// Lets time pass until the engine has closed, and has lost workers replaced: the life of one thread.
+    pub(super) fn run_timer(&self, replace: impl Fn(usize)) {
         loop {
             let mut aftermath = Aftermath::default();
-            let until = {
+            let (until, lost) = {
                 let state = &mut *self.state.lock();
-                self.step(state, self.now(), Event::Tick, Vec::new(), &mut aftermath);
+                self.step(state, self.now(), Event::Tick, &mut aftermath);
                 if state.channels.is_none() {
-                    return;
+                    return aftermath.settle();
                 }
-                state.asleep_until = state.batcher.next_wakeup();
-                state.asleep_until
+                state.asleep_until = state.machine.next_wakeup();
+                (state.asleep_until, std::mem::take(&mut state.lost_workers))
             };
             aftermath.settle();
-            self.clock.sleep(&self.bell, until);
+            match lost.is_empty() {
+                true => self.clock.sleep(&self.bell, until),
+                false => lost.into_iter().for_each(&replace),
+            }
         }
     }
 
     fn feed(&self, event: Event, answers: Answers) {
         let mut aftermath = Aftermath::default();
-        self.step(&mut self.state.lock(), self.now(), event, answers, &mut aftermath);
+        {
+            let state = &mut *self.state.lock();
+            state.keep(answers, &mut aftermath);
+            self.step(state, self.now(), event, &mut aftermath);
+        }
         aftermath.settle();
     }
 
-    /// Steps the batcher and carries out what it says, but for the aftermath.
-    fn step(&self, state: &mut State, now: Time, event: Event, answers: Answers, aftermath: &mut Aftermath) {
-        let mut answers: HashMap<RequestId, Result<Response>> = answers.into_iter().collect();
-        for action in state.batcher.step(now, event) {
+    /// Steps the machine and carries out what it says, but for the aftermath.
+    fn step(&self, state: &mut State, now: Time, event: Event, aftermath: &mut Aftermath) {
+        for action in state.machine.step(now, event) {
             match action {
                 Action::Decode { decoder, id } => {
                     if let Some(request) = state.waiting.remove(&id) {
@@ -236,52 +306,55 @@ impl Scheduler {
                     state.tell_decoder(decoder, DecoderCommand::Fill { staging, place });
                 }
                 Action::Discard { decoder } => state.tell_decoder(decoder, DecoderCommand::Discard),
-                Action::Run { worker, staging, places } => {
-                    let staged = &mut state.staged;
-                    let members =
-                        places.into_iter().filter_map(|p| Some((staged.remove(&p.id)?, p))).collect();
-                    if let Some(channels) = &state.channels {
-                        let _ = channels.workers[worker].send(Batch { staging, members });
+                Action::Run { worker, run, staging, size, places } => {
+                    let staged = |place: Place| Some((*state.staged.get(&place.id)?, place));
+                    let members: Vec<_> = places.into_iter().filter_map(staged).collect();
+                    for (request, _) in &members {
+                        // An error from a run that was split is no answer any more.
+                        aftermath.unwanted.extend(state.answers.remove(&request.id));
                     }
+                    if let Some(channels) = &state.channels {
+                        let _ = channels.workers[worker].send(Batch { run, staging, size, members });
+                    }
+                }
+                Action::Test { worker, run } => {
+                    if let Some(channels) = &state.channels {
+                        let batch = Batch { run, staging: 0, size: 0, members: Vec::new() };
+                        let _ = channels.workers[worker].send(batch);
+                    }
+                }
+                Action::Rebuild { worker } => {
+                    state.lost_workers.push(worker);
+                    self.bell.ring();
                 }
                 Action::Deliver { id } => {
                     let lost = || Err(Error::new(ErrorKind::Internal, "the answer of a request was lost"));
-                    let answer = answers.remove(&id).unwrap_or_else(lost);
+                    let answer = state.answers.remove(&id).unwrap_or_else(lost);
+                    state.staged.remove(&id);
+                    if let Ok(Response { timing, batch_size, .. }) = &answer {
+                        state.histograms.add(timing, *batch_size);
+                    }
                     aftermath.answers.extend(state.open.remove(&id).map(|open| (open.completer, answer)));
                 }
-                Action::Refuse { id, refusal } => {
-                    aftermath.dropped.extend(state.waiting.remove(&id));
+                Action::Refuse { id, refusal, retry_after } => {
+                    aftermath.requests.extend(state.waiting.remove(&id));
+                    aftermath.unwanted.extend(state.answers.remove(&id));
                     state.staged.remove(&id);
                     if let Some(OpenRequest { completer, options }) = state.open.remove(&id) {
-                        aftermath.answers.push((completer, Err(self.refused(refusal, &options))));
+                        let error = error_of(refusal, retry_after, &options, state.machine.policy());
+                        aftermath.answers.push((completer, Err(error)));
                     }
                 }
             }
         }
-        if state.batcher.is_drained() && state.channels.take().is_some() {
+        if state.machine.is_drained() && state.channels.take().is_some() {
+            self.drained.notify_all();
             self.bell.ring();
         }
-        let wakeup = state.batcher.next_wakeup();
+        let wakeup = state.machine.next_wakeup();
         if wakeup.is_some_and(|wakeup| state.asleep_until.is_none_or(|until| wakeup < until)) {
             state.asleep_until = wakeup;
             self.bell.ring();
-        }
-    }
-
-    fn refused(&self, refusal: Refusal, options: &RequestOptions) -> Error {
-        match refusal {
-            Refusal::QueueFull => {
-                let message =
-                    format!("{} requests wait, as many as queue_capacity allows", self.queue_capacity);
-                Error::new(ErrorKind::QueueFull, message)
-            }
-            Refusal::Closed => Error::new(ErrorKind::EngineClosed, "the engine is closed"),
-            Refusal::Cancelled => Error::new(ErrorKind::Cancelled, "the caller cancelled the request"),
-            Refusal::DeadlineExceeded => {
-                let allowed = options.deadline.unwrap_or_default();
-                let message = format!("no answer within the {allowed:?} that the request allows");
-                Error::new(ErrorKind::DeadlineExceeded, message)
-            }
         }
     }
 }
@@ -290,6 +363,16 @@ impl State {
     fn tell_decoder(&self, decoder: usize, command: DecoderCommand) {
         if let Some(channels) = &self.channels {
             let _ = channels.decoders[decoder].send(command);
+        }
+    }
+
+    /// Keeps answers for those who still want them.
+    fn keep(&mut self, answers: Answers, aftermath: &mut Aftermath) {
+        for (id, answer) in answers {
+            match self.open.contains_key(&id) {
+                true => drop(self.answers.insert(id, answer)),
+                false => aftermath.unwanted.push(answer),
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Workers: threads that own an execution context, run batches, and turn outputs into answers.
 
-use super::batcher::Place;
 use super::clock::Time;
 use super::hand_over::{Answers, Batch, StagedRequest};
+use super::machine::{Place, RunOutcome};
 use super::panic::contained;
 use super::request::{Prediction, Response, Task, Timing};
 use super::scheduler::Scheduler;
@@ -19,14 +19,12 @@ use std::sync::Arc;
 
 /// One worker.
 pub(super) struct Worker {
-    pub(super) index: usize,
     pub(super) scheduler: Arc<Scheduler>,
     pub(super) batches: Receiver<Batch>,
     pub(super) stagings: Arc<[Staging]>,
     pub(super) model: Arc<Model>,
     pub(super) executable: Arc<dyn Executable>,
-    /// Missing after it was left in an unknown state; the next batch makes a new one.
-    pub(super) context: Option<Box<dyn ExecutionContext>>,
+    pub(super) context: Box<dyn ExecutionContext>,
     /// One for each of the executable's outputs, for the largest batch.
     pub(super) outputs: Vec<AlignedFloats>,
     /// Which output is the embedding.
@@ -42,33 +40,32 @@ struct Run {
 }
 
 impl Worker {
-    /// Runs batches until the engine has closed.
+    /// Runs batches until the engine has closed, or until its state cannot be trusted: then another worker
+    /// takes its place.
     pub(super) fn run(mut self) {
         while let Ok(batch) = self.batches.recv() {
             let answers = contained("running a batch", || self.run_batch(&batch));
-            let answers = answers.unwrap_or_else(|error| self.failed(&batch, &error));
-            self.scheduler.batch_done(self.index, answers);
+            let (outcome, answers) = match answers {
+                Ok(answers) => (RunOutcome::Succeeded, answers),
+                Err(error) => (outcome_of(error.kind()), same_for_all(&batch, &error)),
+            };
+            if outcome == RunOutcome::Lost {
+                let Self { scheduler, context, outputs, .. } = self;
+                // Its memory may be needed for the next one.
+                drop((context, outputs));
+                return scheduler.run_done(batch.run, outcome, answers);
+            }
+            self.scheduler.run_done(batch.run, outcome, answers);
         }
-    }
-
-    /// The same error for everybody in the batch.
-    fn failed(&mut self, batch: &Batch, error: &Error) -> Answers {
-        if matches!(error.kind(), ErrorKind::Internal | ErrorKind::DeviceLost) {
-            self.context = None;
-        }
-        let copy = || Error::new(error.kind(), error.message());
-        batch.members.iter().map(|(request, _)| (request.id, Err(copy()))).collect()
     }
 
     fn run_batch(&mut self, batch: &Batch) -> Result<Answers> {
         let started = self.scheduler.now();
-        let context = match &mut self.context {
-            Some(context) => context,
-            none => none.insert(Arc::clone(&self.executable).new_context()?),
-        };
         let end = batch.members.last().map_or(0, |(_, place)| place.first_slot + place.slots);
-        let mut leases = self.stagings[batch.staging].lease(0..end)?;
-        let batch_size = close_gaps(batch, &mut leases, self.executable.inputs());
+        // What fills the bucket up is computed and read by nobody.
+        let batch_size = batch.size;
+        let mut leases = self.stagings[batch.staging].lease(0..end.max(batch_size))?;
+        close_gaps(batch, &mut leases, self.executable.inputs());
 
         let inputs = leases.iter().zip(self.executable.inputs());
         let inputs: Vec<&[f32]> =
@@ -84,9 +81,10 @@ impl Worker {
                 &mut buffer[..if wanted { batch_size * spec.elements_per_image() } else { 0 }]
             })
             .collect();
-        context.run(batch_size, &inputs, &mut outputs)?;
+        self.context.run(batch_size, &inputs, &mut outputs)?;
         drop(leases);
-        let run = Run { started, computed: self.scheduler.now(), batch_size };
+        let images = batch.members.iter().map(|(_, place)| place.slots).sum();
+        let run = Run { started, computed: self.scheduler.now(), batch_size: images };
         self.answer(batch, run)
     }
 
@@ -152,9 +150,22 @@ fn wants(task: Task, output: usize, embedding: Option<usize>) -> bool {
     }
 }
 
-/// Moves the members' slots together where some between them are nobody's any more; returns how many there
-/// are.
-fn close_gaps(batch: &Batch, leases: &mut [SlotLease], inputs: &[TensorSpec]) -> usize {
+/// What the failure of a run says about the worker.
+fn outcome_of(kind: ErrorKind) -> RunOutcome {
+    match kind {
+        ErrorKind::OutOfMemory => RunOutcome::OutOfMemory,
+        ErrorKind::Internal | ErrorKind::DeviceLost => RunOutcome::Lost,
+        _ => RunOutcome::Failed,
+    }
+}
+
+fn same_for_all(batch: &Batch, error: &Error) -> Answers {
+    let copy = || Error::new(error.kind(), error.message());
+    batch.members.iter().map(|(request, _)| (request.id, Err(copy()))).collect()
+}
+
+/// Moves the members' slots together where some between them are nobody's any more.
+fn close_gaps(batch: &Batch, leases: &mut [SlotLease], inputs: &[TensorSpec]) {
     let mut next = 0;
     for (_, Place { first_slot, slots, .. }) in &batch.members {
         if *first_slot != next {
@@ -165,7 +176,6 @@ fn close_gaps(batch: &Batch, leases: &mut [SlotLease], inputs: &[TensorSpec]) ->
         }
         next += slots;
     }
-    next
 }
 
 /// Differences of consecutive moments, so that the parts add up to the total.

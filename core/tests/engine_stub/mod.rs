@@ -10,8 +10,8 @@ use libvision::engine::clock::ManualClock;
 use libvision::graph::{Dim, Graph, Op, Output, Value, ValueKind};
 use libvision::preprocess::{CropPolicy, Layout, ResizeFilter, ResizeMode};
 use libvision::{
-    DType, Engine, EngineOptions, Error, ErrorKind, Head, ImageSource, Model, Pending, PixelFormat,
-    PreprocessSpec, RawPixels, RequestOptions, Response, Result, Task, Tensor,
+    BatchWindow, DType, Engine, EngineOptions, Error, ErrorKind, Head, ImageSource, Model, Pending,
+    PixelFormat, PreprocessSpec, RawPixels, RequestOptions, Response, Result, Task, Tensor,
 };
 use parking_lot::{Condvar, Mutex};
 use std::ops::Deref;
@@ -33,6 +33,10 @@ pub enum Fault {
     None,
     Error(ErrorKind),
     Panic,
+    /// Does not come back before [`Control::release_hanging`], and then fails.
+    Hang,
+    /// There is memory for so many images.
+    Memory(usize),
 }
 
 /// The test's hand on all runs of a [`Stub`].
@@ -52,6 +56,9 @@ struct State {
     begun: Vec<usize>,
     running: usize,
     contexts: usize,
+    /// Runs that hang go on once this is more than the number they found.
+    hanging_released: usize,
+    refuses_contexts: bool,
 }
 
 /// A test's hold on a [`Control`]. When the test fails it lets the backend go, as the engine, which is
@@ -70,6 +77,7 @@ impl Drop for Hand {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.release();
+            self.release_hanging();
         }
     }
 }
@@ -83,6 +91,17 @@ impl Control {
     /// Lets everything go on.
     pub fn release(&self) {
         self.state.lock().held = false;
+        self.changed.notify_all();
+    }
+
+    /// Whether no context can be made.
+    pub fn refuse_contexts(&self, refuse: bool) {
+        self.state.lock().refuses_contexts = refuse;
+    }
+
+    /// Lets those go on that hang.
+    pub fn release_hanging(&self) {
+        self.state.lock().hanging_released += 1;
         self.changed.notify_all();
     }
 
@@ -128,7 +147,18 @@ impl Control {
             self.changed.wait(&mut state);
         }
         state.running -= 1;
-        state.fault
+        match state.fault {
+            Fault::Hang => {
+                let found = state.hanging_released;
+                while state.hanging_released == found {
+                    self.changed.wait(&mut state);
+                }
+                Fault::Error(ErrorKind::DeviceLost)
+            }
+            Fault::Memory(images) if batch > images => Fault::Error(ErrorKind::OutOfMemory),
+            Fault::Memory(_) => Fault::None,
+            fault => fault,
+        }
     }
 }
 
@@ -214,7 +244,7 @@ impl Executable for StubExecutable {
     fn new_context(self: Arc<Self>) -> Result<Box<dyn ExecutionContext>> {
         let mut state = self.control.state.lock();
         state.contexts += 1;
-        if self.fails_at_context == Some(state.contexts) {
+        if self.fails_at_context == Some(state.contexts) || state.refuses_contexts {
             return Err(Error::new(ErrorKind::OutOfMemory, "the stub was told to have no memory"));
         }
         drop(state);
@@ -236,6 +266,7 @@ impl ExecutionContext for StubContext {
         match executable.control.enter(batch, executable.contexts) {
             Fault::None => {}
             Fault::Error(kind) => return Err(Error::new(kind, "the stub was told to fail")),
+            Fault::Hang | Fault::Memory(_) => unreachable!("resolved by the control"),
             Fault::Panic => {
                 self.is_broken = true;
                 panic!("the stub was told to panic");
@@ -318,7 +349,14 @@ pub fn picture_model() -> Arc<Model> {
 
 /// One decoder, no delay.
 pub fn options() -> EngineOptions {
-    EngineOptions { decode_threads: 1, max_queue_delay: Duration::ZERO, ..EngineOptions::default() }
+    EngineOptions {
+        decode_threads: 1,
+        max_queue_delay: Duration::ZERO,
+        window: BatchWindow::Throughput,
+        // Tests hold the backend, and move the clock meanwhile.
+        stuck_after: Duration::MAX,
+        ..EngineOptions::default()
+    }
 }
 
 /// An engine on the stub with the real clock, and the hand on its runs.
@@ -388,7 +426,7 @@ pub fn corrupt() -> ImageSource {
 }
 
 pub fn task(task: Task) -> RequestOptions {
-    RequestOptions { task, deadline: None }
+    RequestOptions { task, ..RequestOptions::default() }
 }
 
 pub fn classify_all() -> RequestOptions {

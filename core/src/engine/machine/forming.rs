@@ -1,7 +1,7 @@
 //! A batch that is being built: which slots are taken, by whom, and which are written already.
 
-use super::{Place, RequestId};
-use crate::engine::clock::Time;
+use super::language::{Place, RequestId};
+use super::time::Time;
 
 /// Slots of one staging buffer on their way to a worker.
 #[derive(Debug)]
@@ -9,9 +9,14 @@ pub(super) struct FormingBatch {
     pub(super) staging: usize,
     /// When its first request took a place.
     pub(super) opened: Time,
+    /// When the last one did.
+    pub(super) joined: Time,
+    /// The first deadline of all that ever joined.
+    pub(super) deadline: Option<Time>,
     /// Nobody joins any more: a worker waits for it, or a later batch was opened.
     pub(super) is_sealed: bool,
     taken: Vec<bool>,
+    images: usize,
     members: Vec<Member>,
 }
 
@@ -32,15 +37,32 @@ enum State {
 
 impl FormingBatch {
     pub(super) fn new(staging: usize, slots: usize, opened: Time) -> Self {
-        Self { staging, opened, is_sealed: false, taken: vec![false; slots], members: Vec::new() }
+        Self {
+            staging,
+            opened,
+            joined: opened,
+            deadline: None,
+            is_sealed: false,
+            taken: vec![false; slots],
+            images: 0,
+            members: Vec::new(),
+        }
     }
 
     /// Gives the request the first neighbouring slots that are free, if there are any.
-    pub(super) fn take(&mut self, id: RequestId, slots: usize) -> Option<Place> {
+    pub(super) fn take(
+        &mut self,
+        now: Time,
+        id: RequestId,
+        slots: usize,
+        deadline: Option<Time>,
+    ) -> Option<Place> {
         let first_slot = self.taken.windows(slots).position(|window| !window.contains(&true))?;
         let place = Place { id, first_slot, slots };
         self.mark(place, true);
         self.members.push(Member { place, state: State::Filling });
+        self.joined = now;
+        self.deadline = self.deadline.into_iter().chain(deadline).min();
         Some(place)
     }
 
@@ -70,10 +92,16 @@ impl FormingBatch {
 
     fn mark(&mut self, place: Place, is_taken: bool) {
         self.taken[place.first_slot..place.first_slot + place.slots].fill(is_taken);
+        self.images = if is_taken { self.images + place.slots } else { self.images - place.slots };
+    }
+
+    /// Slots taken.
+    pub(super) fn images(&self) -> usize {
+        self.images
     }
 
     pub(super) fn is_full(&self) -> bool {
-        !self.taken.contains(&false)
+        self.images == self.taken.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
