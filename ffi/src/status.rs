@@ -61,6 +61,8 @@ pub enum vision_status {
     VISION_STATUS_OUT_OF_MEMORY = 401,
     /// The device failed while it was working.
     VISION_STATUS_DEVICE_LOST = 402,
+    /// A batch did not end; its worker was replaced.
+    VISION_STATUS_BACKEND_STUCK = 403,
 
     /// The queue is full; nothing was accepted.
     VISION_STATUS_QUEUE_FULL = 500,
@@ -70,6 +72,8 @@ pub enum vision_status {
     VISION_STATUS_CANCELLED = 502,
     /// The engine is closing and accepts nothing more.
     VISION_STATUS_ENGINE_CLOSED = 503,
+    /// The answer could not be ready by the request's deadline; nothing was accepted.
+    VISION_STATUS_DEADLINE_INFEASIBLE = 504,
 
     /// A defect in libvision itself.
     VISION_STATUS_INTERNAL = 900,

@@ -4,16 +4,14 @@
 
 use libvision::engine::machine;
 
+mod planted;
 mod random;
 mod scenes;
 mod truth;
 mod world;
 
 use machine::Refusal;
-use world::{World, number, replay, simulate};
-
-/// Events of one world, before the next one has other sizes, limits and faults.
-const EVENTS_OF_A_WORLD: u64 = 4000;
+use world::{Totals, World, number, replay, simulate, simulate_many};
 
 fn from_environment(name: &str, otherwise: u64) -> u64 {
     match std::env::var(name) {
@@ -26,32 +24,17 @@ fn from_environment(name: &str, otherwise: u64) -> u64 {
 fn nothing_is_lost_doubled_late_unfair_or_overfull() {
     let events = from_environment("SIMULATED_EVENTS", 1_000_000);
     let first = from_environment("SIMULATED_SEED", 0);
-    let mut refused = [0; Refusal::ALL.len()];
-    let (mut done, mut delivered, mut splits, mut stuck, mut tests) = (0, 0, 0, 0, 0);
-    for seed in first.. {
-        if done >= events {
-            break;
-        }
-        let world = simulate(seed, EVENTS_OF_A_WORLD);
-        done += world.events;
-        let counters = world.truth.counters();
-        delivered += counters.delivered;
-        splits += counters.splits;
-        stuck += counters.stuck;
-        tests += counters.self_tests;
-        for (total, count) in refused.iter_mut().zip(counters.refused) {
-            *total += count;
-        }
-    }
-    println!(
-        "{done} events: {delivered} delivered, refused {refused:?}, {splits} splits, {stuck} stuck, {tests} tests"
-    );
+    let totals = simulate_many(events, first);
+    println!("{totals:?}");
     // Each kind of end came often enough to have been tested.
-    let least = done / 20_000;
+    let least = totals.events / 20_000;
     for refusal in Refusal::ALL {
-        assert!(refused[refusal as usize] > least, "{}: {refused:?}", refusal.name());
+        assert!(totals.refused[refusal as usize] > least, "{}: {totals:?}", refusal.name());
     }
-    assert!(delivered > done / 20 && splits > least && stuck > least && tests > least);
+    let Totals { delivered, splits, stuck, rebuilt, self_tests, .. } = totals;
+    assert!(
+        delivered > totals.events / 20 && [splits, stuck, rebuilt, self_tests].iter().all(|&n| n > least)
+    );
 }
 
 #[test]

@@ -86,6 +86,9 @@ pub struct Truth {
     encoded_bytes: u64,
     decode_bytes: u64,
     last_begun: BTreeMap<(TenantId, Priority), RequestId>,
+    /// The order in which decoding began.
+    turns: BTreeMap<RequestId, u64>,
+    next_turn: u64,
     /// By level and tenant: what others were given while it waited.
     overtaken: BTreeMap<(usize, TenantId), u64>,
     outage_since: Option<Time>,
@@ -118,6 +121,8 @@ impl Truth {
             encoded_bytes: 0,
             decode_bytes: 0,
             last_begun: BTreeMap::new(),
+            turns: BTreeMap::new(),
+            next_turn: 0,
             overtaken: BTreeMap::new(),
             outage_since: None,
             is_closing: false,
@@ -310,6 +315,8 @@ impl Truth {
         let last = self.last_begun.insert(line, id);
         assert!(last < Some(id), "{id} went after {last:?} of the same tenant and priority");
         self.check_turn(now, id, &request);
+        self.turns.insert(id, self.next_turn);
+        self.next_turn += 1;
         self.decoders[decoder] = Decoder::Decoding(id, request.cost);
         self.move_to(id, At::Decoder);
         self.decode_bytes += request.cost.decode_bytes;
@@ -357,6 +364,11 @@ impl Truth {
         let Decoder::Holding(id, cost) = self.decoders[decoder] else { panic!("{decoder} holds nothing") };
         assert_eq!((id, cost.slots), (place.id, place.slots), "it holds another");
         assert!(self.open.contains_key(&id), "filled in though answered");
+        for other in &self.decoders {
+            if let Decoder::Holding(other, _) = other {
+                assert!(self.turns[&id] <= self.turns[other], "{id} took a place before {other}");
+            }
+        }
         let end = place.first_slot + place.slots;
         assert!(end <= self.shape.max_batch_size, "a batch is overfull");
         self.release_unused(staging);
@@ -482,6 +494,18 @@ impl Truth {
         if let Some(deadline) = request.deadline {
             self.deadlines.remove(&(deadline, id));
         }
+        // A decoder may hold it for a while.
+        if self.turns.len() > 4 * self.decoders.len() + self.open.len() + 64 {
+            let held: BTreeSet<RequestId> = self
+                .decoders
+                .iter()
+                .filter_map(|d| match d {
+                    Decoder::Decoding(id, _) | Decoder::Holding(id, _) => Some(*id),
+                    _ => None,
+                })
+                .collect();
+            self.turns.retain(|id, _| held.contains(id));
+        }
         for staging in &mut self.stagings {
             if !staging.is_running {
                 staging.members.remove(&id);
@@ -516,11 +540,10 @@ impl Truth {
                 let is_retried = refusal != Refusal::TooCostly;
                 assert_eq!(retry_after.is_some_and(|after| !after.is_zero()), is_retried, "{refusal:?}");
             }
-            _ if at_the_door && (self.is_closing || is_late || refusal == Refusal::BackendLost) => {
-                // Whether it was accepted first makes no difference to who asked.
-                if machine.counters().accepted < self.counters.accepted {
-                    self.counters.accepted -= 1;
-                }
+            // Whether it was accepted first makes no difference to who asked.
+            _ if at_the_door && machine.counters().accepted < self.counters.accepted => {
+                assert!(self.is_closing || is_late || refusal == Refusal::BackendLost);
+                self.counters.accepted -= 1;
             }
             _ => {}
         }
@@ -562,7 +585,10 @@ impl Truth {
                 assert!(self.runs.get(&run).is_none_or(|run| now >= run.limit), "given up too early");
             }
             Refusal::Cancelled => assert_eq!(self.cancelling, Some(id), "nobody cancelled"),
-            Refusal::BackendLost => {}
+            Refusal::BackendLost => {
+                let is_out = self.workers.iter().all(|w| !matches!(w, Worker::Idle | Worker::Busy(_)));
+                assert!(is_out || matches!(request.at, At::Running(_)), "refused beside a worker that runs");
+            }
         }
     }
 

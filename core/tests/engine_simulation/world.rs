@@ -2,7 +2,8 @@
 //! curve and set faults, and somebody who changes the limits; all by one random seed.
 
 use crate::machine::{
-    Action, Cost, Event, Machine, Policy, Priority, RequestId, RunId, RunOutcome, Shape, Time, Window,
+    Action, Cost, Event, Machine, Policy, Priority, Refusal, RequestId, RunId, RunOutcome, Shape, Time,
+    Window,
 };
 use crate::random::Random;
 use crate::truth::Truth;
@@ -314,6 +315,43 @@ pub fn simulate(seed: u64, events: u64) -> World {
     }
     world.drain();
     world
+}
+
+/// Events of one world, before the next one has other sizes, limits and faults.
+const EVENTS_OF_A_WORLD: u64 = 4000;
+
+/// What happened in many worlds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Totals {
+    pub events: u64,
+    pub delivered: u64,
+    pub refused: [u64; Refusal::ALL.len()],
+    pub splits: u64,
+    pub stuck: u64,
+    pub rebuilt: u64,
+    pub self_tests: u64,
+}
+
+/// Runs seed after seed until there were so many events.
+pub fn simulate_many(events: u64, first_seed: u64) -> Totals {
+    let mut totals = Totals::default();
+    for seed in first_seed.. {
+        if totals.events >= events {
+            break;
+        }
+        let world = simulate(seed, EVENTS_OF_A_WORLD);
+        let counters = world.truth.counters();
+        totals.events += world.events;
+        totals.delivered += counters.delivered;
+        totals.splits += counters.splits;
+        totals.stuck += counters.stuck;
+        totals.rebuilt += counters.rebuilt;
+        totals.self_tests += counters.self_tests;
+        for (total, count) in totals.refused.iter_mut().zip(counters.refused) {
+            *total += count;
+        }
+    }
+    totals
 }
 
 /// What a machine of the same sizes and limits says when it is told the same.

@@ -1,0 +1,172 @@
+//! Mistakes that somebody could make in the machine, as replacements in its files, and whether the simulation
+//! finds each. The list is checked with every test run; the long form builds and simulates all of them:
+//! `cargo test --release -p libvision --test engine_simulation -- --ignored planted`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A file of the machine, what stands there, and what stands there instead.
+type Bug = (&'static str, &'static str, &'static str);
+
+#[rustfmt::skip]
+const PLANTED: &[Bug] = &[
+    ("tenants.rs", "if queued >= capacity {", "if queued > capacity {"),
+    ("admission.rs", "&& cost.encoded_bytes <= policy.encoded_bytes", ""),
+    ("admission.rs", "if self.encoded_bytes.saturating_add(cost.encoded_bytes) > policy.encoded_bytes {", "if false {"),
+    ("admission.rs", "(end > deadline).then", "false.then"),
+    ("admission.rs", "if self.closes_at.is_some() {", "if false {"),
+    ("admission.rs", "return Some((Refusal::QueueFull, Some(self.time_of_a_batch())));", "return Some((Refusal::QueueFull, None));"),
+    ("mod.rs", "self.encoded_bytes -= cost.encoded_bytes;", ""),
+    ("mod.rs", "[deadline, due,", "[deadline.filter(|_| false), due,"),
+    ("mod.rs", "[deadline, due,", "[deadline, due.filter(|_| false),"),
+    ("mod.rs", "&& deadline <= now", "&& deadline < now"),
+    ("mod.rs", "self.queue.rise(now, self.policy.ageing);", ""),
+    ("mod.rs", "Stage::Held { decoder, .. } => self.discard(decoder, actions),", "Stage::Held { .. } => {}"),
+    ("mod.rs", "if self.policy.preserve_order {", "if false {"),
+    ("mod.rs", "if self.finished == 0 {", "if self.finished <= 1 {"),
+    ("mod.rs", "self.closes_at.is_some_and(|until| until <= now)", "false"),
+    ("mod.rs", "self.workers.iter().all(|worker| worker.is_usable())", "self.workers.iter().any(|worker| worker.is_usable())"),
+    ("mod.rs", "if self.held.is_empty() || self.free_stagings.is_empty() {", "if true {"),
+    ("decoding.rs", "self.decode_bytes -= self.decoders[decoder].cost.decode_bytes;", ""),
+    ("decoding.rs", "return;\n            }\n            self.queue.take(id);", "}\n            self.queue.take(id);"),
+    ("decoding.rs", "(true, false) => {\n                self.let_go(decoder);", "(true, false) => {"),
+    ("fair_queue.rs", "self.levels.iter_mut().find_map", "self.levels.iter_mut().rev().find_map"),
+    ("fair_queue.rs", "*line.ids.first()?", "*line.ids.last()?"),
+    ("fair_queue.rs", "self.ring.rotate_left(1);", ""),
+    ("fair_queue.rs", "waiting.level -= 1;", "waiting.level = 0;"),
+    ("forming.rs", "State::Filling | State::Abandoned => self.members[at].state = State::Abandoned,", "State::Filling | State::Abandoned => self.free(at),"),
+    ("forming.rs", "!window.contains(&true)", "!window[0]"),
+    ("forming.rs", "self.members.iter().all(|member| member.state == State::Filled)", "true"),
+    ("placing.rs", "self.shape.max_batch_size, now)", "self.shape.max_batch_size + 1, now)"),
+    ("placing.rs", "self.held.first()", "self.held.last()"),
+    ("placing.rs", "Window::Latency => batch.opened,", "Window::Latency => latest,"),
+    ("policy.rs", "bucket >= images", "bucket > images"),
+    ("running.rs", "if run.is_abandoned {", "if false {"),
+    ("running.rs", "self.refuse(place.id, Refusal::BackendStuck, actions);", ""),
+    ("running.rs", "actions.push(Action::Rebuild { worker });", ""),
+    ("running.rs", "outcome == RunOutcome::OutOfMemory && !run.is_split && run.members.len() > 1", "false"),
+    ("running.rs", "&& !run.is_split && run.members.len() > 1", "&& run.members.len() > 1"),
+    ("running.rs", "self.run_half(now, run.worker, staging, (first, rest), actions);", "self.run_half(now, run.worker, staging, (first, Vec::new()), actions);"),
+    ("running.rs", "Place { id, first_slot, slots }\n    };", "Place { id, slots, first_slot: first_slot + 1 }\n    };"),
+    ("running.rs", "self.free_stagings.extend(run.staging);", ""),
+    ("running.rs", "        if !is_under_way {", "        if true {"),
+    ("running.rs", "self.refuse_hopeless(now, &mut places, actions);", ""),
+    ("running.rs", "self.counters.images += images as u64;", "self.counters.images += size as u64;"),
+    ("running.rs", "since.after(self.policy.outage_patience) <= now", "false"),
+    ("running.rs", "self.is_out = false;", ""),
+    ("running.rs", "Worker::Resting { until } if until <= now", "Worker::Resting { until } if until < now"),
+    ("running.rs", "if outcome != RunOutcome::Succeeded {", "if false {"),
+    ("running.rs", "if outcome == RunOutcome::Lost {", "if false {"),
+    ("running.rs", "run.limit <= now", "run.limit < now"),
+];
+
+/// How many of them may stay hidden.
+const HIDDEN: usize = 1;
+
+/// Within so many events each must be found.
+const EVENTS: u64 = 10_000_000;
+
+/// A machine that makes no progress is found out by the time it takes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn sources() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/machine")
+}
+
+#[test]
+fn every_planted_bug_has_its_place() {
+    assert!(PLANTED.len() >= 30);
+    for (file, right, wrong) in PLANTED {
+        let text = fs::read_to_string(sources().join(file)).expect("a file of the machine");
+        assert_eq!(text.matches(right).count(), 1, "{file}: {right:?} is not there once");
+        assert_ne!(right, wrong);
+    }
+}
+
+#[test]
+#[ignore = "builds the machine once for each planted bug: minutes"]
+fn planted_bugs_are_found() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let right = build(folder.path(), None);
+    assert!(!is_found(&right, EVENTS / 10), "the machine as it is has a bug");
+    let mut hidden = Vec::new();
+    for bug in PLANTED {
+        let started = Instant::now();
+        let found = is_found(&build(folder.path(), Some(bug)), EVENTS);
+        println!(
+            "{} in {:?}: {} -> {:?}",
+            if found { "found" } else { "HIDDEN" },
+            started.elapsed(),
+            bug.1,
+            bug.2
+        );
+        if !found {
+            hidden.push(bug);
+        }
+    }
+    println!("{} of {} found", PLANTED.len() - hidden.len(), PLANTED.len());
+    assert!(hidden.len() <= HIDDEN, "{hidden:?}");
+}
+
+/// A program that simulates the machine with one bug.
+fn build(folder: &Path, bug: Option<&Bug>) -> PathBuf {
+    let machine = folder.join("machine");
+    fs::create_dir_all(&machine).expect("a folder");
+    for entry in fs::read_dir(sources()).expect("the machine's files") {
+        let path = entry.expect("a file").path();
+        let mut text = fs::read_to_string(&path).expect("text");
+        let name = path.file_name().expect("a name");
+        if let Some((file, right, wrong)) = bug
+            && name == *file
+        {
+            text = text.replacen(right, wrong, 1);
+        }
+        fs::write(machine.join(name), text).expect("a copy");
+    }
+    let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/engine_simulation");
+    let module = |name: &str, path: PathBuf| format!("#[path = {path:?}]\nmod {name};\n");
+    let main = [
+        "#![allow(warnings)]\n".to_owned(),
+        module("machine", machine.join("mod.rs")),
+        module("random", here.join("random.rs")),
+        module("truth", here.join("truth.rs")),
+        module("world", here.join("world.rs")),
+        "fn main() { world::simulate_many(std::env::args().nth(1).unwrap().parse().unwrap(), 0); }"
+            .to_owned(),
+    ];
+    let (source, program) = (folder.join("main.rs"), folder.join("simulation"));
+    fs::write(&source, main.concat()).expect("a program");
+    let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
+    let built = Command::new(rustc)
+        .args(["--edition", "2024", "-O", "-C", "overflow-checks=on", "-o"])
+        .args([&program, &source])
+        .status()
+        .expect("rustc runs");
+    assert!(built.success(), "{bug:?} does not build");
+    program
+}
+
+/// Whether the simulation fails, or does not end.
+fn is_found(program: &Path, events: u64) -> bool {
+    let null = std::process::Stdio::null;
+    let mut run = Command::new(program)
+        .arg(events.to_string())
+        .stderr(null())
+        .stdout(null())
+        .spawn()
+        .expect("the simulation runs");
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match run.try_wait().expect("a child of ours") {
+            Some(status) => return !status.success(),
+            None if Instant::now() > end => {
+                let _ = run.kill();
+                let _ = run.wait();
+                return true;
+            }
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
