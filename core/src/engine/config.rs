@@ -54,7 +54,7 @@ impl Default for EngineOptions {
             device: "auto".into(),
             max_batch_size: 8,
             max_queue_delay: policy.max_queue_delay,
-            window: policy.window,
+            window: Window::Throughput,
             queue_capacity: policy.queue_capacity,
             decode_threads: 0,
             threads: 0,
