@@ -281,7 +281,8 @@ typedef struct {
 typedef struct {
     // Set by vision_load_options_init().
     uint32_t struct_size;
-    // 1: read weights through a memory map, the file must not be cut meanwhile. 0: read them.
+    // 1: leave weights in the mapped file, which must not be cut or written while it is being loaded or an
+    // engine starts; replace it by renaming. 0: read them.
     uint32_t memory_map;
     // In place of what the files imply.
     vision_head_t head;

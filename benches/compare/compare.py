@@ -15,7 +15,6 @@ import datetime
 import itertools
 import json
 import os
-import platform
 import sys
 import tempfile
 import time
@@ -26,6 +25,7 @@ import contestants
 import networks
 import numpy as np
 from contestants import AVX2, PEERS, Contestant
+from facts import cpu_model
 from line_protocol import SIDE
 from numpy_layers import random_pictures
 from other_load import LIMIT, OtherLoad
@@ -46,16 +46,6 @@ class Cell:
 
     def key(self) -> dict:
         return {"network": self.network, "isa": self.isa, "batch": self.batch, "threads": self.threads}
-
-
-def cpu_model() -> str:
-    facts = {}
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        key, _, value = line.partition(":")
-        facts.setdefault(key.strip(), value.strip())
-    isa = "AVX-512" if "avx512f" in facts.get("flags", "") else "AVX2"
-    name = facts.get("model name", platform.processor())
-    return f"{name} (family {facts.get('cpu family')}, model {facts.get('model')}, {isa})"
 
 
 def start(cell: Cell, names: list[str], network: Path, pictures: str) -> list[Contestant]:

@@ -8,6 +8,7 @@ use std::time::Instant;
 
 /// A compiled model with a context and inputs of its own.
 pub struct Runner {
+    load_ms: f64,
     executable: Arc<dyn Executable>,
     context: Box<dyn ExecutionContext>,
     batch: usize,
@@ -18,6 +19,7 @@ pub struct Runner {
 impl Runner {
     /// Loads and compiles. Without an input file the inputs are seeded noise with mean 0 and deviation near 1.
     pub fn new(options: &Options) -> Result<Self, Box<dyn std::error::Error>> {
+        let started = Instant::now();
         let model = Model::load(&options.model)?;
         let compile = CompileOptions {
             max_batch_size: options.batch,
@@ -26,6 +28,7 @@ impl Runner {
         };
         let executable = registry::open("cpu")?.backend.compile(model.graph(), &compile)?;
         let context = Arc::clone(&executable).new_context()?;
+        let load_ms = started.elapsed().as_secs_f64() * 1e3;
         let mut seed = 0x2545_f491_u32;
         let mut noise = || {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -40,7 +43,7 @@ impl Runner {
             None => input_sizes.into_iter().map(|size| (0..size).map(|_| noise()).collect()).collect(),
         };
         let outputs = sizes(executable.outputs()).into_iter().map(|size| vec![0.0; size]).collect();
-        Ok(Self { executable, context, batch: options.batch, inputs, outputs })
+        Ok(Self { load_ms, executable, context, batch: options.batch, inputs, outputs })
     }
 
     /// The first output of the last run.
@@ -76,13 +79,15 @@ pub fn run(options: &Options) -> Outcome {
     let at = |share: usize| times[(times.len() - 1) * share / 100];
     let memory = runner.executable.memory_need();
     println!(
-        "{}: {} threads, batch {}: median {:.3} ms, p99 {:.3} ms, {:.1} pictures/s, weights {} bytes, arena {} bytes",
+        "{}: {} threads, batch {}: median {:.3} ms, p99 {:.3} ms, {:.1} pictures/s, loaded in {:.0} ms, \
+         weights {} bytes, arena {} bytes",
         options.model,
         options.threads,
         options.batch,
         at(50),
         at(99),
         options.batch as f64 * 1e3 / at(50),
+        runner.load_ms,
         memory.weights,
         memory.arena
     );

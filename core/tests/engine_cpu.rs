@@ -118,3 +118,42 @@ fn a_device_that_is_not_here_is_an_error_that_says_why() {
         assert!(error.message().contains(device), "{error}");
     }
 }
+
+#[test]
+fn a_file_that_changes_under_a_loaded_model_is_noticed() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden");
+    for name in ["onnx/basic_torchscript_folded_dynamic.onnx", "safetensors/resnet18.torchvision.safetensors"]
+    {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(Path::new(name).file_name().expect("a name"));
+        let fresh = || {
+            let _ = std::fs::remove_file(&path);
+            std::fs::copy(golden.join(name), &path).expect("a copy");
+        };
+        let load = |memory_map| {
+            let options = libvision::LoadOptions { memory_map, ..libvision::LoadOptions::default() };
+            Arc::new(Model::load_with(&path, &options).expect("a model"))
+        };
+        let start = |model: Arc<Model>| Engine::new(model, &EngineOptions::default());
+        let cut = || {
+            let file = std::fs::OpenOptions::new().write(true).open(&path).expect("the file");
+            file.set_len(1000).expect("a shorter file");
+        };
+
+        fresh();
+        let (mapped, read) = (load(true), load(false));
+        let running = start(Arc::clone(&mapped)).expect("an engine");
+        cut();
+        let error = start(mapped).err().expect("the weights are gone");
+        assert_eq!(error.kind(), ErrorKind::FileUnreadable, "{name}: {error}");
+        assert!(error.message().contains("1000 bytes"), "{error}");
+        assert!(start(read).is_ok(), "{name}: a model that was read depends on no file");
+        running.classify(picture(0), RequestOptions::default()).expect("an answer from packed weights");
+
+        fresh();
+        let model = load(true);
+        std::fs::write(folder.path().join("new"), "replaced").expect("a file");
+        std::fs::rename(folder.path().join("new"), &path).expect("a new file in its place");
+        assert!(start(model).is_ok(), "{name}: renaming leaves the old file's bytes");
+    }
+}

@@ -29,7 +29,8 @@ pub enum vision_head {
 pub struct vision_load_options_t {
     /// Set by vision_load_options_init().
     pub struct_size: u32,
-    /// 1: read weights through a memory map, the file must not be cut meanwhile. 0: read them.
+    /// 1: leave weights in the mapped file, which must not be cut or written while it is being loaded or an
+    /// engine starts; replace it by renaming. 0: read them.
     pub memory_map: u32,
     /// In place of what the files imply.
     pub head: vision_head_t,

@@ -20,6 +20,7 @@ impl Runner {
     /// deviation near 1, as preprocessing makes pictures. Takes all memory.
     pub fn new(model: &Model, backend: &dyn Backend, options: &CompileOptions) -> Result<Self> {
         let batch = options.max_batch_size;
+        model.check_file()?;
         let executable = backend.compile(model.graph(), options)?;
         let most = executable.max_batch_size();
         if batch > most {

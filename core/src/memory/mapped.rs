@@ -4,7 +4,8 @@ use crate::error::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// How a file becomes bytes.
 #[derive(Clone, Copy, Debug)]
@@ -17,16 +18,81 @@ pub struct ReadOptions {
     pub max_bytes: u64,
 }
 
+/// A file that was mapped, kept open to see whether somebody has changed it since.
+pub struct MappedFile {
+    path: PathBuf,
+    file: File,
+    size: u64,
+    modified: Option<SystemTime>,
+    bytes: Bytes,
+}
+
+impl MappedFile {
+    /// Maps the file at `path`, whatever `options.memory_map` says. Fails as [`read_file`] does.
+    pub fn open(path: &Path, options: ReadOptions) -> Result<Self> {
+        let file = open_regular(path)?;
+        let bytes = read_opened(&file, path, ReadOptions { memory_map: true, ..options })?;
+        let metadata = file.metadata().map_err(|error| Error::from_io(path, error))?;
+        Ok(Self {
+            path: path.to_path_buf(),
+            size: bytes.len() as u64,
+            modified: metadata.modified().ok(),
+            file,
+            bytes,
+        })
+    }
+
+    /// The whole file.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// Whether `part` is a slice of [`bytes`](Self::bytes).
+    pub fn holds(&self, part: &Bytes) -> bool {
+        let whole = self.bytes.as_ptr_range();
+        let part = part.as_ptr_range();
+        whole.start <= part.start && part.end <= whole.end
+    }
+
+    /// Fails with `FILE_UNREADABLE` if the file was written or cut since it was mapped: then its bytes are no
+    /// longer what was checked, and reading them could kill the process. To be asked right before they are read.
+    pub fn check_unchanged(&self) -> Result<()> {
+        let metadata = self.file.metadata().map_err(|error| Error::from_io(&self.path, error))?;
+        if metadata.len() == self.size && metadata.modified().ok() == self.modified {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::FileUnreadable,
+            format!(
+                "{}: expected the file as it was when it was loaded, {} bytes, found it changed, {} bytes; load it again, \
+                 replace files by renaming, or load without memory_map",
+                self.path.display(),
+                self.size,
+                metadata.len()
+            ),
+        ))
+    }
+}
+
+impl std::fmt::Debug for MappedFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({} bytes)", self.path.display(), self.size)
+    }
+}
+
 /// The bytes of the file at `path`. Fails with `FILE_NOT_FOUND`, `FILE_UNREADABLE`, or `MODEL_TOO_LARGE`
 /// for a file over the limit.
 pub fn read_file(path: &Path, options: ReadOptions) -> Result<Bytes> {
+    read_opened(&open_regular(path)?, path, options)
+}
+
+fn open_regular(path: &Path) -> Result<File> {
     // Opening a pipe would wait for its other end, so the kind is looked at before.
     let metadata = std::fs::metadata(path).map_err(|error| Error::from_io(path, error))?;
     if !metadata.is_file() {
         return Err(not_a_file(path));
     }
-    let file = File::open(path).map_err(|error| Error::from_io(path, error))?;
-    read_opened(&file, path, options)
+    File::open(path).map_err(|error| Error::from_io(path, error))
 }
 
 /// The same for the file `name` in `folder`, which must not be a symbolic link. `name` must be a plain
@@ -118,6 +184,39 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::ModelTooLarge);
             assert!(error.message().contains("11 bytes") && error.message().contains("10"), "{error}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_mapped_file_knows_its_parts_and_whether_it_was_changed()
+    -> std::result::Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("weights");
+        let map = |content: &[u8]| {
+            std::fs::write(&path, content)?;
+            MappedFile::open(&path, ReadOptions { memory_map: false, max_bytes: 5000 })
+                .map_err(std::io::Error::other)
+        };
+        let file = map(&[7; 5000])?;
+        assert_eq!(file.bytes(), &[7; 5000][..]);
+        assert!(file.holds(&file.bytes().slice(10..20)) && !file.holds(&Bytes::from(vec![7; 10])));
+        file.check_unchanged()?;
+
+        // A rename leaves the mapped file as it is.
+        std::fs::write(folder.path().join("new"), "other")?;
+        std::fs::rename(folder.path().join("new"), &path)?;
+        file.check_unchanged()?;
+
+        let cut = map(&[7; 100])?;
+        std::fs::OpenOptions::new().write(true).open(&path)?.set_len(99)?;
+        let error = cut.check_unchanged().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::FileUnreadable);
+        assert!(error.message().contains("100 bytes") && error.message().contains("99"), "{error}");
+
+        let touched = map(&[7; 100])?;
+        let long_ago = SystemTime::UNIX_EPOCH;
+        std::fs::OpenOptions::new().write(true).open(&path)?.set_modified(long_ago)?;
+        assert_eq!(touched.check_unchanged().unwrap_err().kind(), ErrorKind::FileUnreadable);
         Ok(())
     }
 

@@ -11,6 +11,6 @@ mod staging;
 
 pub use aligned::AlignedFloats;
 pub use arena::{Arena, Carved, Rest, SharedArena};
-pub(crate) use mapped::read_file_beside;
+pub(crate) use mapped::{MappedFile, read_file_beside};
 pub use mapped::{ReadOptions, read_file};
 pub use staging::{SlotBuffer, SlotLease};

@@ -18,6 +18,15 @@ impl Model {
         let name = name.into();
         infer_shapes(&mut graph)?;
         validate(&graph)?;
-        Ok(Self { path: name.as_str().into(), name, graph, preprocess, labels, head, notes: Vec::new() })
+        Ok(Self {
+            path: name.as_str().into(),
+            name,
+            graph,
+            mapped: None,
+            preprocess,
+            labels,
+            head,
+            notes: Vec::new(),
+        })
     }
 }

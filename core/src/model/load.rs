@@ -9,10 +9,11 @@ use crate::compile::Pipeline;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Dim, Graph, Value, ValueKind, show_shape};
 use crate::import::onnx::{self, OnnxOptions};
-use crate::memory::{ReadOptions, read_file};
+use crate::memory::{MappedFile, ReadOptions, read_file};
 use crate::postprocess::Head;
 use crate::preprocess::{PreprocessSpec, output_size};
 use crate::tensor::Tensor;
+use bytes::Bytes;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +50,14 @@ fn candidate(path: &Path) -> Result<Candidates> {
     ))
 }
 
+/// A network and where it came from.
+struct Network {
+    graph: Graph,
+    file: PathBuf,
+    /// What holds the graph's constants, if the file is mapped.
+    mapped: Option<MappedFile>,
+}
+
 struct Loader<'l> {
     options: &'l LoadOptions,
     config: ModelConfig,
@@ -58,11 +67,11 @@ struct Loader<'l> {
 
 impl Loader<'_> {
     fn load(mut self, path: &Path, candidates: Candidates) -> Result<Model> {
-        let (mut graph, file) = self.network(candidates)?;
+        let Network { mut graph, file, mapped } = self.network(candidates)?;
         let read = constants_in(&graph);
         let (head, preprocess) = self.complete(&mut graph).map_err(|error| error.context(file.display()))?;
         if self.options.memory_map {
-            let_go_of_files(&mut graph, &read)?;
+            let_go_of_other_files(&mut graph, &read, mapped.as_ref())?;
         }
         let labels = self.labels(&graph)?;
         // "." has no name of its own.
@@ -76,6 +85,7 @@ impl Loader<'_> {
             name: self.config.name.or(stem).unwrap_or_default(),
             path: path.to_path_buf(),
             graph,
+            mapped,
             preprocess,
             labels,
             head,
@@ -83,16 +93,24 @@ impl Loader<'_> {
         })
     }
 
-    /// The network and the file it came from: weights if their architecture is known, else ONNX.
-    fn network(&mut self, candidates: Candidates) -> Result<(Graph, PathBuf)> {
+    /// Weights if their architecture is known, else ONNX.
+    fn network(&mut self, candidates: Candidates) -> Result<Network> {
         let read =
             ReadOptions { memory_map: self.options.memory_map, max_bytes: self.options.max_file_bytes };
         let input_size = self.configured_size()?;
         if let Some(file) = candidates.weights {
             let size = input_size.unwrap_or([DEFAULT_SIDE, DEFAULT_SIDE]);
-            let network = weights::network(&file, read, size, &self.config.network);
-            match network.map_err(|error| error.context(file.display())) {
-                Ok(graph) => return Ok((graph, file)),
+            let network = || -> Result<_> {
+                let (bytes, mapped) = match weights::is_index(&file) {
+                    true => (None, None),
+                    false => whole(&file, read).map(|(bytes, mapped)| (Some(bytes), mapped))?,
+                };
+                let graph = weights::network(&file, bytes, read, size, &self.config.network)
+                    .map_err(|error| error.context(file.display()))?;
+                Ok((graph, mapped))
+            };
+            match network() {
+                Ok((graph, mapped)) => return Ok(Network { graph, file, mapped }),
                 Err(error) if error.kind() == ErrorKind::OperatorUnsupported && candidates.onnx.is_some() => {
                     self.notes.push(format!("passed over: {error}"));
                 }
@@ -102,9 +120,9 @@ impl Loader<'_> {
         // One of the two is there, or looking for them would have failed.
         let file = candidates.onnx.unwrap_or_default();
         let options = OnnxOptions { folder: Some(self.folder), read, input_size };
-        let graph = read_file(&file, read)
-            .and_then(|bytes| onnx::import(bytes, options).map_err(|error| error.context(file.display())))?;
-        Ok((graph, file))
+        let (bytes, mapped) = whole(&file, read)?;
+        let graph = onnx::import(bytes, options).map_err(|error| error.context(file.display()))?;
+        Ok(Network { graph, file, mapped })
     }
 
     /// The size that the caller's or the files' preprocessing gives.
@@ -177,16 +195,30 @@ impl Loader<'_> {
     }
 }
 
+/// What the file at `path` holds, and the watch over it if it is mapped.
+fn whole(path: &Path, read: ReadOptions) -> Result<(Bytes, Option<MappedFile>)> {
+    if !read.memory_map {
+        return Ok((read_file(path, read)?, None));
+    }
+    let mapped = MappedFile::open(path, read)?;
+    Ok((mapped.bytes().clone(), Some(mapped)))
+}
+
 /// Where the elements of the constants lie.
 fn constants_in(graph: &Graph) -> HashSet<*const u8> {
     graph.values.iter().filter_map(Value::constant).map(|tensor| tensor.bytes().as_ptr()).collect()
 }
 
-/// Copies what no pass has replaced, so that a loaded model no longer depends on its mapped files.
-fn let_go_of_files(graph: &mut Graph, read: &HashSet<*const u8>) -> Result<()> {
+/// Copies what no pass has replaced and no watched file holds, so that a loaded model depends on no other file.
+fn let_go_of_other_files(
+    graph: &mut Graph,
+    read: &HashSet<*const u8>,
+    watched: Option<&MappedFile>,
+) -> Result<()> {
     for value in &mut graph.values {
         if let ValueKind::Constant(tensor) = &mut value.kind
             && read.contains(&tensor.bytes().as_ptr())
+            && !watched.is_some_and(|file| file.holds(tensor.bytes()))
         {
             *tensor = Tensor::new(tensor.shape(), tensor.to_f32()?.into_owned())?;
         }

@@ -3,6 +3,7 @@
 use super::load::{class_count, load};
 use crate::error::Result;
 use crate::graph::Graph;
+use crate::memory::MappedFile;
 use crate::postprocess::Head;
 use crate::preprocess::PreprocessSpec;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,8 @@ pub struct Model {
     pub(crate) name: String,
     pub(crate) path: PathBuf,
     pub(crate) graph: Graph,
+    /// The file in which constants of the graph lie, if it is mapped.
+    pub(crate) mapped: Option<MappedFile>,
     pub(crate) preprocess: PreprocessSpec,
     pub(crate) labels: Vec<String>,
     pub(crate) head: Head,
@@ -28,7 +31,10 @@ pub struct LoadOptions {
     pub labels: Option<Vec<String>>,
     /// In place of the head that the files imply.
     pub head: Option<Head>,
-    /// Read weights through a memory map. The file must not be cut while the model is being loaded.
+    /// Leave the weights of an `.onnx` or `.safetensors` file in it, behind a memory map, as long as the model
+    /// exists: an engine packs them from there. The file must not be cut or written while the model is being
+    /// loaded or an engine starts; between, that is noticed, and the next engine fails with `FILE_UNREADABLE`.
+    /// Replacing it by renaming is always right.
     pub memory_map: bool,
     /// Largest file that is read.
     pub max_file_bytes: u64,
@@ -55,6 +61,12 @@ impl Model {
     /// read when a single file is named.
     pub fn load_with(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self> {
         load(path.as_ref(), options)
+    }
+
+    /// Fails with `FILE_UNREADABLE` if the mapped file was changed since. To be asked before the constants of
+    /// the graph are read.
+    pub(crate) fn check_file(&self) -> Result<()> {
+        self.mapped.as_ref().map_or(Ok(()), MappedFile::check_unchanged)
     }
 
     /// Name from the configuration, or that of the file.

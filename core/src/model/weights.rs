@@ -7,6 +7,7 @@ use crate::graph::Graph;
 use crate::import::architectures::{ResNetOptions, resnet};
 use crate::import::safetensors::{self, StoredTensors};
 use crate::memory::{ReadOptions, read_file};
+use bytes::Bytes;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,9 +18,11 @@ const MAX_SHARDS: usize = 64;
 /// Longest index.
 const MAX_INDEX_BYTES: u64 = 4 << 20;
 
-/// The network of the weights at `path`, for pictures of `input_size`.
+/// The network of the weights at `path`, for pictures of `input_size`. `whole` is what the file holds, if it is
+/// no index.
 pub(super) fn network(
     path: &Path,
+    whole: Option<Bytes>,
     read: ReadOptions,
     input_size: [usize; 2],
     config: &NetworkConfig,
@@ -30,9 +33,9 @@ pub(super) fn network(
             format!("config.json asks for {reason}; export this network as ONNX"),
         ));
     }
-    let tensors = match path.file_name() {
-        Some(name) if name == SHARD_INDEX => read_shards(path, read)?,
-        _ => safetensors::read(read_file(path, read)?)?,
+    let tensors = match whole {
+        Some(bytes) => safetensors::read(bytes)?,
+        None => read_shards(path, read)?,
     };
     let defaults = ResNetOptions::new(input_size);
     let options = ResNetOptions {
@@ -42,6 +45,11 @@ pub(super) fn network(
         ..defaults
     };
     resnet(&tensors, &options)
+}
+
+/// Whether the file at `path` lists others.
+pub(super) fn is_index(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == SHARD_INDEX)
 }
 
 #[derive(Deserialize)]

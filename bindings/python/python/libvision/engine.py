@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import os
 import weakref
@@ -20,6 +19,8 @@ from .result import Result
 from .window import answer_all, run_now
 
 if TYPE_CHECKING:
+    import asyncio
+
     import numpy as np
     import numpy.typing as npt
 
@@ -304,6 +305,9 @@ class Engine:
     def _settled(
         self, request: _libvision.Request, convert: Callable[[_libvision.Response], Answer]
     ) -> asyncio.Future[Answer]:
+        # Only who awaits pays for loading it.
+        import asyncio
+
         return asyncio.wrap_future(self._pending(request, convert))
 
     def _pending(

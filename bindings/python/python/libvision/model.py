@@ -32,8 +32,8 @@ class Model:
         """Loads an ONNX file, a safetensors file, or a model directory.
 
         `preprocess`, `labels` and `head` ("softmax", "sigmoid" or "identity") take the place of what
-        the files say. `memory_map` reads weights through a memory map: the file must not be cut while
-        it is being loaded. `max_file_bytes` is the largest file that is read.
+        the files say. `memory_map` leaves weights in the mapped file: it must not be cut or written
+        while it is being loaded or an engine starts; replace it by renaming. `max_file_bytes` is the largest file that is read.
         """
         model = Model.__new__(Model)
         model._core = _libvision.Model(

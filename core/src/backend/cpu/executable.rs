@@ -46,7 +46,7 @@ impl CpuExecutable {
         let rules = CpuRules { set, options: ConvOptions { precise: options.precise } };
         let mut plan = Plan::new(graph, &rules, images)?;
         plan.set_replicas(replicas);
-        let steps = lower(graph, &plan, &rules)?;
+        let steps = ThreadPool::global().run(threads, |team| lower(graph, &plan, &rules, team))?;
         let workspace = steps.iter().map(|step| step.kernel.workspace_len()).max().unwrap_or(0);
         let workspace = workspace.next_multiple_of(WORKSPACE_GRANULE);
         plan.reserve_workspace(threads * workspace);

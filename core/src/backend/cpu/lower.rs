@@ -13,6 +13,8 @@ use libvision_kernels::cpu::pool2d::Pool2d;
 use libvision_kernels::cpu::variants::KernelSet;
 use libvision_kernels::epilogue::{Activation, Epilogue};
 use libvision_kernels::geometry::{Conv2dGeometry, GeometryError, Padding, Pool2dGeometry, Window};
+use libvision_kernels::parallel::Parallel;
+use std::sync::OnceLock;
 
 /// What a kernel set wants of the layout.
 pub(super) struct CpuRules {
@@ -42,15 +44,20 @@ pub(super) struct Lowered {
     pub(super) second: Option<TensorId>,
 }
 
-/// A kernel for each step. Fails with `OPERATOR_UNSUPPORTED`, naming node, operator and reason.
-/// The plan was made by the same rules.
-pub(super) fn lower(graph: &Graph, plan: &Plan, rules: &CpuRules) -> Result<Vec<Lowered>> {
+/// A kernel for each step, the weights packed by the team's threads. Fails with `OPERATOR_UNSUPPORTED`,
+/// naming node, operator and reason of the first step that has no kernel. The plan was made by the same rules.
+pub(super) fn lower(
+    graph: &Graph,
+    plan: &Plan,
+    rules: &CpuRules,
+    team: &dyn Parallel,
+) -> Result<Vec<Lowered>> {
     let &CpuRules { set, options } = rules;
     let layout = |tensor: Option<TensorId>| match tensor {
         Some(id) => Ok(plan.tensors()[id].layout),
         None => Err(Error::new(ErrorKind::Internal, "a step of the plan has no tensor to work on")),
     };
-    let steps = plan.steps().iter().map(|step| {
+    let lower_step = |step: &Step| {
         let first = step.inputs.first().copied().flatten();
         match step.work {
             Work::Load { .. } => {
@@ -62,8 +69,15 @@ pub(super) fn lower(graph: &Graph, plan: &Plan, rules: &CpuRules) -> Result<Vec<
                 NodeLowering { graph, plan, set, options, node, step, output: layout(step.output)? }.lower()
             }
         }
+    };
+    let steps = plan.steps();
+    let lowered: Vec<OnceLock<Result<Lowered>>> = steps.iter().map(|_| OnceLock::new()).collect();
+    team.for_each(steps.len(), &|task| {
+        // Each index comes once, so that the cell is empty.
+        let _ = lowered[task.index].set(lower_step(&steps[task.index]));
     });
-    steps.collect()
+    let never = || Err(Error::new(ErrorKind::Internal, "a step of the plan was not lowered"));
+    lowered.into_iter().map(|cell| cell.into_inner().unwrap_or_else(never)).collect()
 }
 
 struct NodeLowering<'g> {
