@@ -79,7 +79,8 @@ impl Model {
         &self.path
     }
 
-    /// The network after all passes. Output 0 is `logits`; an output `embedding` is the pooled feature
+    /// The network after all passes. Its constants may lie in the mapped file, as [`LoadOptions::memory_map`]
+    /// says. Output 0 is `logits`; an output `embedding` is the pooled feature
     /// before the classifier, where one was found.
     pub fn graph(&self) -> &Graph {
         &self.graph
