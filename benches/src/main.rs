@@ -8,7 +8,7 @@ use std::process::ExitCode;
 const HELP: &str = "\
 libvision-benches COMMAND
 
-  serve MODEL --threads N --batch N [--input FILE]   run the model on request (one side of benches/compare/compare.py)
+  serve MODEL --threads N --batch N [--input FILE] [--precise]   run the model on request (one side of benches/compare/compare.py)
   model MODEL [--threads N] [--batch N] [--runs N]   median and p99 of a run, pictures a second
   --once                              every bench once on the shipped model, to see that it runs
 ";
@@ -50,17 +50,21 @@ pub struct Options {
     pub runs: usize,
     /// File of raw float32 pictures, a whole batch; noise if absent.
     pub input: Option<String>,
+    /// Only direct convolution.
+    pub precise: bool,
 }
 
 impl Options {
     fn read(words: &[String]) -> Result<Self, Box<dyn std::error::Error>> {
         use lexopt::prelude::*;
-        let mut options = Self { model: String::new(), threads: 1, batch: 1, runs: 100, input: None };
+        let mut options =
+            Self { model: String::new(), threads: 1, batch: 1, runs: 100, input: None, precise: false };
         let mut parser = lexopt::Parser::from_args(words);
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("threads") => options.threads = parser.value()?.parse()?,
                 Long("batch") => options.batch = parser.value()?.parse()?,
+                Long("precise") => options.precise = true,
                 Long("runs") => options.runs = parser.value()?.parse()?,
                 Long("input") => options.input = Some(parser.value()?.string()?),
                 Value(model) => options.model = model.string()?,
@@ -74,7 +78,14 @@ impl Options {
 fn once() -> Outcome {
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/model");
     for batch in [1, 3] {
-        model::run(&Options { model: shipped.into(), threads: 1, batch, runs: 1, input: None })?;
+        model::run(&Options {
+            model: shipped.into(),
+            threads: 1,
+            batch,
+            runs: 1,
+            input: None,
+            precise: false,
+        })?;
     }
     Ok(())
 }

@@ -24,7 +24,7 @@ impl Runner {
         let compile = CompileOptions {
             max_batch_size: options.batch,
             threads: options.threads,
-            ..CompileOptions::default()
+            precise: options.precise,
         };
         let executable = registry::open("cpu")?.backend.compile(model.graph(), &compile)?;
         let context = Arc::clone(&executable).new_context()?;
