@@ -2,7 +2,7 @@
 
 use super::executable::CpuExecutable;
 use super::kernel::Operands;
-use super::thread_pool::ThreadPool;
+use super::thread_pool::{Reservation, ThreadPool};
 use crate::backend::{Executable, ExecutionContext, TensorSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::show_shape;
@@ -19,6 +19,7 @@ pub(super) struct CpuContext {
     pub(super) executable: Arc<CpuExecutable>,
     /// Borders that no step clears are zero from the start: steps write what is inside of them.
     pub(super) arena: Arena,
+    _workers: Reservation,
 }
 
 impl CpuContext {
@@ -28,8 +29,8 @@ impl CpuContext {
             let images = executable.max_batch_size();
             error.context(format_args!("the arena of an execution context for {images} images"))
         })?;
-        ThreadPool::global().reserve(executable.threads);
-        Ok(Self { executable, arena })
+        let workers = ThreadPool::global().reserve(executable.threads);
+        Ok(Self { executable, arena, _workers: workers })
     }
 
     fn check(&self, batch: usize, inputs: &[&[f32]], outputs: &[&mut [f32]]) -> Result<()> {

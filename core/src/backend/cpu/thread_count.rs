@@ -1,9 +1,7 @@
 //! How many threads to compute on when nobody says.
 
+use super::thread_pool::{MAX_THREADS, usable_cpus};
 use crate::error::{Error, ErrorKind, Result};
-use std::num::NonZeroUsize;
-
-use super::thread_pool::MAX_THREADS;
 
 /// Read in this order; the first that is set counts.
 const VARIABLES: [&str; 2] = ["LIBVISION_NUM_THREADS", "OMP_NUM_THREADS"];
@@ -12,8 +10,7 @@ const VARIABLES: [&str; 2] = ["LIBVISION_NUM_THREADS", "OMP_NUM_THREADS"];
 /// process may use (affinity and cgroup limits respected). Fails with `INVALID_ARGUMENT` if `asked` or
 /// `LIBVISION_NUM_THREADS` is out of range.
 pub(crate) fn thread_count(asked: usize) -> Result<usize> {
-    let available = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MAX_THREADS);
-    decide(asked, |name| std::env::var(name).ok(), available)
+    decide(asked, |name| std::env::var(name).ok(), usable_cpus)
 }
 
 fn decide(
