@@ -7,6 +7,7 @@ mod dist;
 mod fuzz;
 mod python;
 mod test;
+mod tsan;
 mod workspace;
 
 use std::process::ExitCode;
@@ -21,8 +22,11 @@ cargo xtask COMMAND
 
   fuzz [TARGET...] [--runs N | --seconds N]   mutate pictures and model files
 
+  tsan                  tests of what threads share, under ThreadSanitizer
+
   layers [--check]      imports between the core's modules point leftward
   version [--check]     one version in every package
+  assembly              machine code of the micro-kernels: multiply-adds per loop, nothing spilled
   sizes                 files and functions that are longer than they should be
   dependencies [--check]  licences, bans and sources of all crates
   header [--check]      make include/libvision.h (needs no installed tool)
@@ -40,8 +44,10 @@ fn main() -> ExitCode {
         Some("test") => test::run(rest),
         Some("dist") => dist::run(),
         Some("fuzz") => fuzz::run_targets(rest),
+        Some("tsan") => tsan::run_tests(),
         Some("layers") => check::layers::run(),
         Some("version") => check::version::run(),
+        Some("assembly") => check::assembly::check(),
         Some("sizes") => check::sizes::run(),
         Some("stubs") => check::generated::stubs(rest),
         Some(name @ ("header" | "onnx" | "dependencies")) => check::generated::generator(name, rest),

@@ -1,5 +1,6 @@
 //! Checks of what no compiler sees.
 
+pub mod assembly;
 pub mod generated;
 pub mod layers;
 pub mod sizes;

@@ -20,6 +20,7 @@ pub const SUITES: &[Suite] = &[
     Suite { name: "lints", what: "clippy has nothing to say", run: lints },
     Suite { name: "docs", what: "rustdoc has nothing to say", run: docs },
     Suite { name: "generated", what: "header and messages equal what is committed", run: generated },
+    Suite { name: "assembly", what: "machine code of the micro-kernels", run: check::assembly::check },
     Suite { name: "rust", what: "tests of the Rust crates, the C ABI in C and C++", run: rust },
     Suite { name: "portable", what: "the core's tests on the portable kernels", run: portable },
     Suite { name: "benches", what: "every bench runs once", run: benches },

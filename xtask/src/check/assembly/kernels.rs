@@ -1,0 +1,82 @@
+//! THE table of what the machine code of each micro-kernel must look like.
+
+use std::ops::RangeInclusive;
+
+/// What is counted, in fused multiply-adds.
+#[derive(Clone, Copy)]
+pub enum Code {
+    /// The innermost loop with most of them has so many per row of the tile, or a multiple (the compiler may unroll
+    /// further).
+    Loop(usize),
+    /// So many outside of all loops: the kernel is one straight run.
+    Straight(usize),
+}
+
+/// One kernel, or the tiles of one kind.
+pub struct Row {
+    pub isa: &'static str,
+    /// The type that is the kernel; `#` stands for the rows of a tile.
+    pub kernel: &'static str,
+    pub rows: RangeInclusive<usize>,
+    pub code: Code,
+    /// Most instructions that move vectors to or from the stack: in the loop, or in all of a straight kernel, which
+    /// may hold more values than there are registers.
+    pub stack: usize,
+}
+
+const AVX2: &str = "Avx2Fma";
+const AVX512: &str = "Avx512";
+
+pub const TABLE: &[Row] = &[
+    tiles(AVX512, "Tile<#, 2, 8>", 9..=14, 2, 0),
+    tiles(AVX512, "Tile<#, 2, 32>", 1..=14, 2, 0),
+    tiles(AVX512, "Tile<#, 1, 0>", 1..=14, 1, 0),
+    tiles(AVX2, "Tile<#, 2, 2>", 4..=6, 2, 0),
+    tiles(AVX2, "Tile<#, 2, 8>", 1..=5, 2, 0),
+    // Weights of the next step, which the compiler loads early: accumulators stay in registers.
+    tiles(AVX2, "Tile<#, 2, 8>", 6..=6, 2, 10),
+    tiles(AVX2, "Tile<#, 1, 0>", 1..=5, 1, 0),
+    tiles(AVX2, "Tile<#, 1, 0>", 6..=6, 1, 12),
+    // What the peak of a core is measured with.
+    tiles(AVX512, "MultiplyAdds<#>", 6..=6, 1, 0),
+    tiles(AVX512, "MultiplyAdds<#>", 12..=12, 1, 0),
+    tiles(AVX2, "MultiplyAdds<#>", 6..=6, 1, 0),
+    tiles(AVX2, "MultiplyAdds<#>", 12..=12, 1, 0),
+    one(AVX512, "DepthwiseRow", Code::Loop(8), 0),
+    one(AVX2, "DepthwiseRow", Code::Loop(8), 0),
+    one(AVX512, "InputTransform<F23, F23, 4, 4>", Code::Straight(0), 0),
+    one(AVX512, "InputTransform<F43, F43, 6, 6>", Code::Straight(96), 50),
+    one(AVX512, "InputTransform<Outer, Outer, 5, 5>", Code::Straight(50), 0),
+    one(AVX512, "InputTransform<Outer, Middle, 5, 4>", Code::Straight(40), 0),
+    one(AVX512, "InputTransform<Middle, Outer, 4, 5>", Code::Straight(40), 0),
+    one(AVX512, "InputTransform<Middle, Middle, 4, 4>", Code::Straight(32), 0),
+    one(AVX512, "OutputTransform<4, 2>", Code::Straight(0), 0),
+    one(AVX512, "OutputTransform<5, 4>", Code::Straight(27), 0),
+    one(AVX512, "OutputTransform<6, 4>", Code::Straight(30), 20),
+    one(AVX2, "InputTransform<F23, F23, 4, 4>", Code::Straight(0), 5),
+    one(AVX2, "InputTransform<F43, F43, 6, 6>", Code::Straight(96), 120),
+    one(AVX2, "InputTransform<Outer, Outer, 5, 5>", Code::Straight(50), 40),
+    one(AVX2, "InputTransform<Outer, Middle, 5, 4>", Code::Straight(40), 25),
+    one(AVX2, "InputTransform<Middle, Outer, 4, 5>", Code::Straight(40), 25),
+    one(AVX2, "InputTransform<Middle, Middle, 4, 4>", Code::Straight(32), 20),
+    one(AVX2, "OutputTransform<4, 2>", Code::Straight(0), 5),
+    one(AVX2, "OutputTransform<5, 4>", Code::Straight(27), 60),
+    one(AVX2, "OutputTransform<6, 4>", Code::Straight(30), 90),
+];
+
+/// Kernels without a product that could fall out of registers.
+pub const NOT_CHECKED: &[&str] = &["Run", "MaxPool", "AveragePool", "SumBlock", "SoftmaxRow"];
+
+const fn tiles(
+    isa: &'static str,
+    kernel: &'static str,
+    rows: RangeInclusive<usize>,
+    vectors: usize,
+    stack: usize,
+) -> Row {
+    Row { isa, kernel, rows, code: Code::Loop(vectors), stack }
+}
+
+const fn one(isa: &'static str, kernel: &'static str, code: Code, stack: usize) -> Row {
+    Row { isa, kernel, rows: 1..=1, code, stack }
+}
