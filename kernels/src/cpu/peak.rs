@@ -37,9 +37,10 @@ impl<const CHAINS: usize> Kernel for MultiplyAdds<CHAINS> {
     unsafe fn run<V: Vector>(arguments: &PeakArguments) {
         // SAFETY: passed on to the caller; the last store goes to an array of as many floats.
         unsafe {
-            // Different from each other, so that they stay apart, and drawn towards 2: never subnormal.
+            // Different from each other, so that they stay apart, and drawn towards 2: never subnormal. None starts at
+            // 2, where it would stay and need no multiply-add.
             let mut sums = [V::splat(0.0); CHAINS];
-            unroll!(i < CHAINS, { sums[i] = V::splat(i as f32) });
+            unroll!(i < CHAINS, { sums[i] = V::splat(i as f32 + 0.25) });
             let (half, one) = (V::splat(0.5), V::splat(1.0));
             for _ in 0..arguments.passes {
                 unroll!(i < CHAINS, { sums[i] = sums[i].mul_add(half, one) });
