@@ -1,6 +1,6 @@
 //! What objdump prints, as functions with instructions and loops.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 /// Functions by name, without the paths of modules in it.
@@ -73,9 +73,8 @@ impl Function {
         self.instructions.iter().filter_map(back).collect()
     }
 
-    /// Of the loops that hold no other one that with most multiply-adds: how many, and how many instructions move
-    /// vectors to or from the stack.
-    pub fn busiest_loop(&self) -> (usize, usize) {
+    /// Of the loops that hold no other one that with most multiply-adds.
+    pub fn busiest_loop(&self) -> Count {
         let loops = self.loops();
         let holds = |outer: &RangeInclusive<u64>, inner: &RangeInclusive<u64>| {
             outer != inner && outer.start() <= inner.start() && inner.end() <= outer.end()
@@ -87,22 +86,40 @@ impl Function {
             .unwrap_or_default()
     }
 
-    /// Multiply-adds outside of all loops, and moves of vectors to or from the stack in all of it.
-    pub fn straight(&self) -> (usize, usize) {
+    /// What is outside of all loops; moves to and from the stack in all of it.
+    pub fn straight(&self) -> Count {
         let loops = self.loops();
         let outside = self.count(|address| !loops.iter().any(|addresses| addresses.contains(&address)));
-        (outside.0, self.count(|_| true).1)
+        Count { stack: self.count(|_| true).stack, ..outside }
     }
 
-    fn count(&self, is_counted: impl Fn(u64) -> bool) -> (usize, usize) {
-        let counted = || self.instructions.iter().filter(|instruction| is_counted(instruction.address));
-        let fmas = counted().filter(|i| i.name.starts_with("vfm") || i.name.starts_with("vfnm"));
+    fn count(&self, is_counted: impl Fn(u64) -> bool) -> Count {
         let is_frame = |i: &Instruction| i.name == "mov" && i.operands == "rbp,rsp";
         let has_frame = self.instructions.iter().take(16).any(is_frame);
-        let is_on_stack =
-            |i: &&Instruction| i.operands.contains("[rsp") || has_frame && i.operands.contains("[rbp");
-        (fmas.count(), counted().filter(|i| i.name.starts_with('v')).filter(is_on_stack).count())
+        let mut count = Count::default();
+        let mut results = BTreeSet::new();
+        let vectors = self.instructions.iter().filter(|i| i.name.starts_with('v') && is_counted(i.address));
+        for Instruction { name, operands, .. } in vectors {
+            if name.starts_with("vfm") || name.starts_with("vfnm") {
+                count.fmas += 1;
+                results.insert(operands.split(',').next());
+            }
+            let is_on_stack = operands.contains("[rsp") || has_frame && operands.contains("[rbp");
+            count.stack += usize::from(is_on_stack);
+        }
+        Count { results: results.len(), ..count }
     }
+}
+
+/// Instructions of a piece of code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Count {
+    /// Fused multiply-adds.
+    pub fmas: usize,
+    /// Registers that they write.
+    pub results: usize,
+    /// Moves of vectors to or from the stack, sums with a vector on it included.
+    pub stack: usize,
 }
 
 #[cfg(test)]
@@ -130,15 +147,15 @@ mod tests {
     fn loops_multiply_adds_and_the_stack_are_counted() {
         let listing = read(TEXT);
         let function = &listing["<Avx512 as Entry>::enter::<Tile<2, 1, 0>>"];
-        assert_eq!(function.busiest_loop(), (2, 1));
-        assert_eq!(function.straight(), (1, 2));
+        assert_eq!(function.busiest_loop(), Count { fmas: 2, results: 2, stack: 1 });
+        assert_eq!(function.straight(), Count { fmas: 1, results: 1, stack: 2 });
     }
 
     #[test]
     fn a_function_without_loops_has_none() {
         let listing =
             read("0 <a::b>:\n   0:\tvfmadd231ps zmm0,zmm1,zmm2\n   4:\tjne    8 <a+8>\n   8:\tret\n");
-        assert_eq!(listing["b"].busiest_loop(), (0, 0));
-        assert_eq!(listing["b"].straight(), (1, 0));
+        assert_eq!(listing["b"].busiest_loop(), Count::default());
+        assert_eq!(listing["b"].straight().fmas, 1);
     }
 }

@@ -8,7 +8,7 @@ use crate::command::{cargo, output, program, run};
 use crate::workspace;
 use anyhow::bail;
 use kernels::{Code, NOT_CHECKED, Row, TABLE};
-use listing::{Function, Listing};
+use listing::{Count, Function, Listing};
 
 /// Builds the kernels as they are shipped and compares their code with the table.
 pub fn check() -> anyhow::Result<()> {
@@ -72,28 +72,34 @@ fn compare(table: &[Row], listing: &Listing) -> Vec<String> {
 
 /// What is wrong with a kernel of `rows` rows.
 fn verdict(row: &Row, rows: usize, function: &Function) -> Option<String> {
-    let (fmas, stack) = match row.code {
+    let count = match row.code {
         Code::Loop(per_row) => {
-            let (fmas, stack) = function.busiest_loop();
+            let count = function.busiest_loop();
             let step = rows * per_row;
-            if fmas == 0 || fmas % step != 0 {
+            if count.fmas == 0 || !count.fmas.is_multiple_of(step) || count.results < step {
+                let Count { fmas, results, .. } = count;
                 return Some(format!(
-                    "expected a multiple of {step} multiply-adds in the innermost loop, found {fmas}"
+                    "expected a multiple of {step} multiply-adds into {step} registers in the innermost loop, found \
+                     {fmas} into {results}"
                 ));
             }
-            (fmas, stack)
+            count
         }
         Code::Straight(expected) => {
-            let (fmas, stack) = function.straight();
-            if fmas != expected {
-                return Some(format!("expected {expected} multiply-adds outside of loops, found {fmas}"));
+            let count = function.straight();
+            if count.fmas != expected {
+                return Some(format!(
+                    "expected {expected} multiply-adds outside of loops, found {}",
+                    count.fmas
+                ));
             }
-            (fmas, stack)
+            count
         }
     };
     let most = row.stack;
-    (stack > most)
-        .then(|| format!("expected at most {most} moves of vectors to or from the stack beside {fmas} multiply-adds, found {stack}"))
+    let message =
+        format!("expected at most {most} moves of vectors to or from the stack, found {}", count.stack);
+    (count.stack > most).then_some(message)
 }
 
 fn symbol_start(isa: &str) -> String {
@@ -108,12 +114,13 @@ fn symbol(isa: &str, kernel: &str) -> String {
 mod tests {
     use super::*;
 
-    /// A loop with `fmas` multiply-adds and `stack` spills.
-    fn tile(rows: usize, fmas: usize, stack: usize) -> String {
+    /// A loop with `fmas` multiply-adds into so many registers and `stack` spills.
+    fn tile(rows: usize, fmas: usize, registers: usize, stack: usize) -> String {
         let mut text = format!("0 <<x::Avx512 as x::Entry>::enter::<x::Tile<{rows}, 2, 8>>>:\n");
-        let lines = std::iter::repeat_n("vfmadd231ps zmm0,zmm1,zmm2", fmas)
-            .chain(std::iter::repeat_n("vmovups ZMMWORD PTR [rsp+0x40],zmm0", stack))
-            .chain(["jne    0 <x>"]);
+        let lines = (0..fmas)
+            .map(|number| format!("vfmadd231ps zmm{},zmm30,zmm31", number % registers))
+            .chain((0..stack).map(|_| "vmovups ZMMWORD PTR [rsp+0x40],zmm0".to_owned()))
+            .chain(["jne    0 <x>".to_owned()]);
         for (number, line) in lines.enumerate() {
             text += &format!("  {:x}:\t{line}\n", number * 4);
         }
@@ -124,14 +131,15 @@ mod tests {
     fn each_way_to_be_wrong_is_found() {
         let table =
             [Row { isa: "Avx512", kernel: "Tile<#, 2, 8>", rows: 3..=4, code: Code::Loop(2), stack: 1 }];
-        let good = tile(4, 16, 1);
+        let good = tile(4, 16, 8, 1);
         let cases = [
-            (tile(3, 12, 0), None),
-            (tile(3, 2, 0), Some("multiple of 6")),
-            (tile(3, 0, 0), Some("found 0")),
-            (tile(3, 6, 2), Some("stack")),
+            (tile(3, 12, 6, 0), None),
+            (tile(3, 2, 2, 0), Some("multiple of 6")),
+            (tile(3, 0, 1, 0), Some("found 0")),
+            (tile(3, 12, 2, 0), Some("12 into 2")),
+            (tile(3, 6, 6, 2), Some("stack")),
             (String::new(), Some("not in the library")),
-            (tile(3, 6, 0) + &tile(5, 10, 0), Some("add a row")),
+            (tile(3, 6, 6, 0) + &tile(5, 10, 10, 0), Some("add a row")),
         ];
         for (text, expected) in cases {
             let wrong = compare(&table, &listing::read(&(text + &good)));
