@@ -3,7 +3,6 @@
 //! tasks in different ways.
 
 #[path = "interpret/mod.rs"]
-#[allow(dead_code, reason = "only its noise is used here")]
 mod interpret;
 #[path = "cpu_backend/nets.rs"]
 #[allow(dead_code, reason = "only its builder is used here")]

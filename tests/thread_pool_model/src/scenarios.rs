@@ -3,7 +3,6 @@
 
 use super::*;
 use libvision_kernels::parallel::Parallel;
-use loom::cell::UnsafeCell as Tracked;
 use loom::model::Builder;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -61,14 +60,14 @@ fn check(scenario: impl Fn() + Sync + Send + 'static) {
 
 /// Values that loom watches: two tasks at one of them at the same time, or a look before the write is
 /// known to have happened, is an error.
-struct Values(Vec<Tracked<usize>>);
+struct Values(Vec<UnsafeCell<usize>>);
 
 // SAFETY: loom reports every access that is not ordered.
 unsafe impl Sync for Values {}
 
 impl Values {
     fn new(count: usize) -> Self {
-        Self((0..count).map(|_| Tracked::new(0)).collect())
+        Self((0..count).map(|_| UnsafeCell::new(0)).collect())
     }
 
     fn add(&self, index: usize, value: usize) {
