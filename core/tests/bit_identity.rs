@@ -35,12 +35,12 @@ fn bottlenecks() -> Graph {
     let y = net.conv(x, 32, Window::square(7, 2, 3), RELU);
     let mut y = net.node(Op::MaxPool { window: Window::square(3, 2, 1) }, &[y]);
     for (width, stride) in [(32, 1), (32, 2), (48, 2)] {
-        for stride in [stride, 1] {
+        for is_first in [true, false] {
+            let stride = if is_first { stride } else { 1 };
             let narrow = net.conv(y, width, Window::square(1, 1, 0), RELU);
             let narrow = net.conv(narrow, width, Window::square(3, stride, 1), RELU);
-            let is_same = stride == 1 && net.channels(y) == width * 2;
             let shortcut =
-                if is_same { y } else { net.conv(y, width * 2, Window::square(1, stride, 0), NONE) };
+                if is_first { net.conv(y, width * 2, Window::square(1, stride, 0), NONE) } else { y };
             y = net.conv_with(narrow, width * 2, Window::square(1, 1, 0), 1, Some(shortcut), RELU);
         }
     }

@@ -54,10 +54,6 @@ impl Net {
         shape.iter().map(|dim| if let Dim::Fixed(size) = dim { *size } else { 1 }).collect()
     }
 
-    pub fn channels(&self, id: ValueId) -> usize {
-        self.size(id)[1]
-    }
-
     /// A convolution with bias to `outputs` channels.
     pub fn conv(&mut self, x: ValueId, outputs: usize, window: Window, activation: Activation) -> ValueId {
         self.conv_with(x, outputs, window, 1, None, activation)

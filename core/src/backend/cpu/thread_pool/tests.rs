@@ -148,9 +148,12 @@ fn two_engines_with_cpus_for_both_have_a_helper_each() {
     let _reserved = [pool.reserve(2), pool.reserve(2)];
     let shared: &'static ThreadPool = &pool;
     let meeting = Barrier::new(4);
+    let meet_all = |_: Task| {
+        meeting.wait();
+    };
     std::thread::scope(|scope| {
         for _ in 0..2 {
-            scope.spawn(|| shared.run(2, |team| team.for_each(2, &|_| drop(meeting.wait()))));
+            scope.spawn(|| shared.run(2, |team| team.for_each(2, &meet_all)));
         }
     });
 }
