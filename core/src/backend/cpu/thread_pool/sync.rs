@@ -8,7 +8,7 @@ pub(super) use std::sync::{Condvar, Mutex, MutexGuard};
 pub(super) use std::thread::{self, Thread};
 
 /// How long a thread looks for work before it sleeps: longer than the pause between two layers.
-pub(super) const SPIN: Duration = Duration::from_micros(30);
+pub(super) const SPIN: Duration = Duration::from_micros(50);
 
 /// Looks between two looks at the clock.
 const LOOKS: usize = 32;
