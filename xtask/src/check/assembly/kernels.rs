@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 #[derive(Clone, Copy)]
 pub enum Code {
     /// The innermost loop with most of them has so many per row of the tile, or a multiple (the compiler may unroll
-    /// further).
-    Loop(usize),
+    /// further), into at least so many registers per row.
+    Loop { fmas: usize, sums: usize },
     /// So many outside of all loops: the kernel is one straight run.
     Straight(usize),
 }
@@ -42,10 +42,18 @@ pub const TABLE: &[Row] = &[
     tiles(AVX512, "MultiplyAdds<#>", 12..=12, 1, 0),
     tiles(AVX2, "MultiplyAdds<#>", 6..=6, 1, 0),
     tiles(AVX2, "MultiplyAdds<#>", 12..=12, 1, 0),
-    one(AVX512, "DepthwiseRow", Code::Loop(8), 0),
-    one(AVX2, "DepthwiseRow", Code::Loop(8), 0),
+    grouped(AVX512, "Grouped<1>", 8, 0),
+    grouped(AVX512, "Grouped<2>", 16, 0),
+    grouped(AVX512, "Grouped<4>", 32, 0),
+    grouped(AVX512, "Grouped<8>", 64, 0),
+    grouped(AVX2, "Grouped<1>", 8, 0),
+    // Eight pixels' inputs and sums are more than there are registers.
+    grouped(AVX2, "Grouped<2>", 16, 20),
+    grouped(AVX2, "Grouped<4>", 32, 32),
+    grouped(AVX2, "Grouped<8>", 64, 48),
     one(AVX512, "InputTransform<F23, F23, 4, 4>", Code::Straight(0), 0),
     one(AVX512, "InputTransform<F43, F43, 6, 6>", Code::Straight(96), 50),
+    one(AVX512, "InputTransform<F44, F44, 7, 7>", Code::Straight(224), 130),
     one(AVX512, "InputTransform<Outer, Outer, 5, 5>", Code::Straight(50), 0),
     one(AVX512, "InputTransform<Outer, Middle, 5, 4>", Code::Straight(40), 0),
     one(AVX512, "InputTransform<Middle, Outer, 4, 5>", Code::Straight(40), 0),
@@ -53,8 +61,10 @@ pub const TABLE: &[Row] = &[
     one(AVX512, "OutputTransform<4, 2>", Code::Straight(0), 0),
     one(AVX512, "OutputTransform<5, 4>", Code::Straight(27), 0),
     one(AVX512, "OutputTransform<6, 4>", Code::Straight(30), 20),
+    one(AVX512, "OutputTransform<7, 4>", Code::Straight(66), 50),
     one(AVX2, "InputTransform<F23, F23, 4, 4>", Code::Straight(0), 5),
     one(AVX2, "InputTransform<F43, F43, 6, 6>", Code::Straight(96), 120),
+    one(AVX2, "InputTransform<F44, F44, 7, 7>", Code::Straight(224), 230),
     one(AVX2, "InputTransform<Outer, Outer, 5, 5>", Code::Straight(50), 40),
     one(AVX2, "InputTransform<Outer, Middle, 5, 4>", Code::Straight(40), 25),
     one(AVX2, "InputTransform<Middle, Outer, 4, 5>", Code::Straight(40), 25),
@@ -62,6 +72,7 @@ pub const TABLE: &[Row] = &[
     one(AVX2, "OutputTransform<4, 2>", Code::Straight(0), 5),
     one(AVX2, "OutputTransform<5, 4>", Code::Straight(27), 60),
     one(AVX2, "OutputTransform<6, 4>", Code::Straight(30), 90),
+    one(AVX2, "OutputTransform<7, 4>", Code::Straight(66), 135),
 ];
 
 /// Kernels without a product that could fall out of registers.
@@ -74,7 +85,12 @@ const fn tiles(
     vectors: usize,
     stack: usize,
 ) -> Row {
-    Row { isa, kernel, rows, code: Code::Loop(vectors), stack }
+    Row { isa, kernel, rows, code: Code::Loop { fmas: vectors, sums: vectors }, stack }
+}
+
+/// Eight pixels.
+const fn grouped(isa: &'static str, kernel: &'static str, fmas: usize, stack: usize) -> Row {
+    one(isa, kernel, Code::Loop { fmas, sums: 8 }, stack)
 }
 
 const fn one(isa: &'static str, kernel: &'static str, code: Code, stack: usize) -> Row {

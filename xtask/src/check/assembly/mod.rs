@@ -73,13 +73,13 @@ fn compare(table: &[Row], listing: &Listing) -> Vec<String> {
 /// What is wrong with a kernel of `rows` rows.
 fn verdict(row: &Row, rows: usize, function: &Function) -> Option<String> {
     let count = match row.code {
-        Code::Loop(per_row) => {
+        Code::Loop { fmas, sums } => {
             let count = function.busiest_loop();
-            let step = rows * per_row;
-            if count.fmas == 0 || !count.fmas.is_multiple_of(step) || count.results < step {
+            let (step, sums) = (rows * fmas, rows * sums);
+            if count.fmas == 0 || !count.fmas.is_multiple_of(step) || count.results < sums {
                 let Count { fmas, results, .. } = count;
                 return Some(format!(
-                    "expected a multiple of {step} multiply-adds into {step} registers in the innermost loop, found \
+                    "expected a multiple of {step} multiply-adds into {sums} registers in the innermost loop, found \
                      {fmas} into {results}"
                 ));
             }
@@ -129,8 +129,13 @@ mod tests {
 
     #[test]
     fn each_way_to_be_wrong_is_found() {
-        let table =
-            [Row { isa: "Avx512", kernel: "Tile<#, 2, 8>", rows: 3..=4, code: Code::Loop(2), stack: 1 }];
+        let table = [Row {
+            isa: "Avx512",
+            kernel: "Tile<#, 2, 8>",
+            rows: 3..=4,
+            code: Code::Loop { fmas: 2, sums: 2 },
+            stack: 1,
+        }];
         let good = tile(4, 16, 8, 1);
         let cases = [
             (tile(3, 12, 6, 0), None),
