@@ -74,7 +74,14 @@ fn groups_and_gates() -> Graph {
         let mean = net.node(Op::GlobalAveragePool { keep_dims: true }, &[deep]);
         let gate = net.conv(mean, channels, Window::square(1, 1, 0), Activation::Sigmoid);
         let gated = net.node(Op::Mul, &[deep, gate]);
-        y = net.conv_with(gated, channels, Window::square(3, 1, 1), 4, None, RELU);
+        y = net.conv_with(
+            gated,
+            channels,
+            Window::square(3, 1, 1),
+            if channels == 48 { 12 } else { 4 },
+            None,
+            RELU,
+        );
         y = net.node(Op::AveragePool { window: Window::square(3, 1, 1), count_include_pad: false }, &[y]);
     }
     classify(&mut net, y);
@@ -162,7 +169,15 @@ fn the_networks_take_every_algorithm() {
     let set = usable_sets().next().expect("portable");
     let graphs = [bottlenecks(), wide_layers(), groups_and_gates()];
     let text: String = graphs.iter().map(|graph| compile(set, graph, 1, 1).describe()).collect();
-    for algorithm in ["winograd f2x2", "winograd f4x4", "winograd f4x4 stride 2", "direct", "depthwise"] {
+    for algorithm in [
+        "direct, grouped",
+        "winograd f4x4 folded",
+        "winograd f2x2",
+        "winograd f4x4",
+        "winograd f4x4 stride 2",
+        "direct",
+        "depthwise",
+    ] {
         assert!(text.contains(&format!(", {algorithm},")), "no layer takes {algorithm:?}:\n{text}");
     }
 }
