@@ -10,7 +10,7 @@ const FLAGS: &str = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer";
 
 /// Of the core: arguments of `cargo test`.
 const TESTS: [&[&str]; 4] = [
-    &["--lib", "--", "thread_pool", "--skip", "fork"],
+    &["--lib", "--", "thread_pool", "--skip", "fork", "--nocapture"],
     &["--test", "cpu_backend", "--", "at_the_same_time", "neither_on_the_batch"],
     &["--test", "engine", "--test", "shutdown", "--test", "batching"],
     &["--test", "engine_cpu"],
@@ -27,7 +27,8 @@ pub fn run_tests() -> anyhow::Result<()> {
         let mut test = cargo();
         test.args(["test", "--quiet", "--package", "libvision", "--locked"]);
         test.args(["--target", "x86_64-unknown-linux-gnu", "--target-dir"]).arg(&folder).args(tests);
-        test.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", FLAGS);
+        // To print a backtrace takes locks inside of the standard library.
+        test.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", FLAGS).env("RUST_BACKTRACE", "0");
         test.env("TSAN_OPTIONS", format!("halt_on_error=1 suppressions={}", suppressions.display()));
         run(&mut test)?;
     }
