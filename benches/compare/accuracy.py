@@ -17,9 +17,9 @@ import networks  # noqa: F401  (makes the tests' builders importable)
 import numpy as np
 from contestants import OURS
 from facts import cpu_model
+from float64_reference import Reference
 from line_protocol import SIDE
 from numpy_layers import random_pictures
-from reference64 import Reference
 
 LIMIT = 1e-4
 BATCH = 4
