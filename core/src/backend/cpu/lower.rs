@@ -14,6 +14,7 @@ use libvision_kernels::cpu::variants::KernelSet;
 use libvision_kernels::epilogue::{Activation, Epilogue};
 use libvision_kernels::geometry::{Conv2dGeometry, GeometryError, Padding, Pool2dGeometry, Window};
 use libvision_kernels::parallel::Parallel;
+use std::cmp::Reverse;
 use std::sync::OnceLock;
 
 /// What a kernel set wants of the layout.
@@ -72,12 +73,23 @@ pub(super) fn lower(
     };
     let steps = plan.steps();
     let lowered: Vec<OnceLock<Result<Lowered>>> = steps.iter().map(|_| OnceLock::new()).collect();
+    // The largest first: no thread is left with one at the end, and copies of unaligned weights are gone by then.
+    let mut order: Vec<usize> = (0..steps.len()).collect();
+    order.sort_by_key(|&index| Reverse(constant_bytes(graph, &steps[index])));
     team.for_each(steps.len(), &|task| {
+        let index = order[task.index];
         // Each index comes once, so that the cell is empty.
-        let _ = lowered[task.index].set(lower_step(&steps[task.index]));
+        let _ = lowered[index].set(lower_step(&steps[index]));
     });
     let never = || Err(Error::new(ErrorKind::Internal, "a step of the plan was not lowered"));
     lowered.into_iter().map(|cell| cell.into_inner().unwrap_or_else(never)).collect()
+}
+
+/// What a step's constants take in the graph.
+fn constant_bytes(graph: &Graph, step: &Step) -> usize {
+    let Work::Compute { node } = step.work else { return 0 };
+    let constants = graph.nodes[node].inputs.iter().filter_map(|&input| graph.value(input).constant());
+    constants.map(|tensor| tensor.bytes().len()).sum()
 }
 
 struct NodeLowering<'g> {
