@@ -82,11 +82,13 @@ impl Worker {
             board.add_sleeper();
             let found = ready();
             if found.is_some() {
-                self.rouse(place, board);
+                self.asleep.store(AWAKE, Relaxed);
             }
             while self.asleep.load(Acquire) != AWAKE {
                 thread::park();
             }
+            // By itself: whoever wakes it may do so before it has been counted, and must not hide another one.
+            board.remove_sleeper();
             if let Some(found) = found.or_else(&ready) {
                 return found;
             }
@@ -94,18 +96,10 @@ impl Worker {
     }
 
     /// Wakes it if it sleeps at `place`; whether it did.
-    pub(super) fn wake(&self, place: usize, board: &Board) -> bool {
-        let was_asleep = self.rouse(place, board);
+    pub(super) fn wake(&self, place: usize) -> bool {
+        let was_asleep = self.asleep.compare_exchange(place, AWAKE, AcqRel, Relaxed).is_ok();
         if was_asleep && let Some(thread) = &*lock(&self.thread) {
             thread.unpark();
-        }
-        was_asleep
-    }
-
-    fn rouse(&self, place: usize, board: &Board) -> bool {
-        let was_asleep = self.asleep.compare_exchange(place, AWAKE, AcqRel, Relaxed).is_ok();
-        if was_asleep {
-            board.remove_sleeper();
         }
         was_asleep
     }

@@ -187,9 +187,8 @@ impl ThreadPool {
 
     /// Wakes at most `most` workers that sleep at `place`; how many.
     fn wake(&self, place: usize, most: usize) -> usize {
-        let board = self.crews.get(place).map_or(&self.board, |crew| &crew.board);
         let workers = &self.workers[..self.spawned.load(Acquire).min(self.workers.len())];
-        workers.iter().filter(|worker| worker.wake(place, board)).take(most).count()
+        workers.iter().filter(|worker| worker.wake(place)).take(most).count()
     }
 }
 
