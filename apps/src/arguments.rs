@@ -34,6 +34,10 @@ pub enum Command {
     /// multiply-adds reached on the same threads between the runs.
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArguments),
+    /// Make the decisions of a recorded engine again, and say whether they are the same.
+    Replay(ReplayArguments),
+    /// Say why a request of a recorded engine waited, and with whom it ran.
+    Explain(ExplainArguments),
     /// Print a completion script for a shell.
     Completions {
         /// For which shell.
@@ -146,4 +150,19 @@ pub struct SessionArguments {
     /// Largest batch, at least 1; the model's own limit may lower it.
     #[arg(long, value_name = "N", default_value_t = libvision::EngineOptions::default().max_batch_size)]
     pub max_batch_size: usize,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct ReplayArguments {
+    /// File that an engine recorded (its option `trace`).
+    pub trace: PathBuf,
+}
+
+#[derive(clap::Args, Debug)]
+pub struct ExplainArguments {
+    /// File that an engine recorded (its option `trace`).
+    pub trace: PathBuf,
+    /// Which request: the first one of the engine is 0.
+    #[arg(long)]
+    pub request: u64,
 }

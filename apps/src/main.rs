@@ -5,6 +5,7 @@ mod bench;
 mod classify;
 mod describe;
 mod images;
+mod replay;
 mod session;
 
 use arguments::{Arguments, Command};
@@ -21,6 +22,8 @@ fn main() -> ExitCode {
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Describe(arguments) => describe::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
+        Command::Explain(arguments) => replay::explain(&arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "vision", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

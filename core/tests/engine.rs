@@ -4,6 +4,7 @@
 mod engine_stub;
 
 use engine_stub::*;
+use libvision::engine::{machine::Action, trace};
 use libvision::{DType, EngineOptions, ErrorKind, Priority, RequestOptions, Task, Tensor};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
@@ -217,4 +218,28 @@ fn a_device_that_cannot_be_had_again_turns_readiness_off_until_it_can() {
     let answer = engine.classify(picture(1), classify_all()).expect("after a rebuild");
     assert_eq!(scores(&answer), expected_scores(1));
     assert!(engine.is_ready());
+}
+
+#[test]
+fn what_was_recorded_is_decided_the_same_again() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("trace");
+    let recording = EngineOptions { trace: Some(path.clone()), queue_capacity: 3, ..options() };
+    let (engine, control) = engine(&recording);
+    control.hold();
+    let first = engine.submit(picture(0), classify_all()).expect("accepted");
+    control.wait_begun(1);
+    let rest: Vec<_> = (1..6).map(|seed| engine.submit(picture(seed), classify_all())).collect();
+    assert_eq!(rest.iter().filter(|submitted| submitted.is_err()).count(), 2);
+    control.release();
+    assert!(wait(first).is_ok());
+    rest.into_iter().flatten().for_each(|pending| assert!(wait(pending).is_ok()));
+    drop(engine);
+    let file = std::io::BufReader::new(std::fs::File::open(&path).expect("a trace"));
+    let mut refused = 0;
+    let steps = trace::replay(file, |step| {
+        assert!(step.is_the_same, "{step:?}");
+        refused += step.actions.iter().filter(|action| matches!(action, Action::Refuse { .. })).count();
+    });
+    assert!(steps.expect("a whole trace") > 6 && refused == 2);
 }

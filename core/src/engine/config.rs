@@ -3,6 +3,7 @@
 use super::machine::{Policy, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::DecodeLimits;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How an engine runs. [`EngineOptions::default`] is right for most.
@@ -45,6 +46,9 @@ pub struct EngineOptions {
     pub outage_patience: Duration,
     /// For how long closing waits for what was accepted; the rest is answered with `ENGINE_CLOSED`.
     pub close_timeout: Duration,
+    /// File to record in what decides who runs when, for [`trace`](super::trace); it holds no pictures and no
+    /// results. A file that is there is overwritten.
+    pub trace: Option<PathBuf>,
 }
 
 impl Default for EngineOptions {
@@ -67,6 +71,7 @@ impl Default for EngineOptions {
             stuck_after: policy.stuck_after,
             outage_patience: policy.outage_patience,
             close_timeout: Duration::from_secs(30),
+            trace: None,
         }
     }
 }

@@ -16,13 +16,17 @@ use super::scheduler::{Channels, Scheduler, forked};
 use super::shutdown::Threads;
 use super::staging::Staging;
 use super::tenant::{Tenant, Tenants};
+use super::trace::Recorder;
 use super::workshop::Workshop;
 use crate::backend::{Availability, Backend, CompileOptions, Executable, TensorSpec, registry};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::image::ImageSource;
 use crate::model::Model;
 use crate::tensor::Tensor;
 use crossbeam::channel::{bounded, unbounded};
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,7 +150,8 @@ impl Engine {
         let (callbacks, deliveries) = unbounded();
         let channels = Channels { decoders: to_decoders, workers: to_workers, callbacks };
         let machine = Machine::new(shape, options.policy());
-        let scheduler = Arc::new(Scheduler::new(machine, around.clock, channels));
+        let recorder = options.trace.as_deref().map(|path| record(path, &machine)).transpose()?;
+        let scheduler = Arc::new(Scheduler::new(machine, recorder, around.clock, channels));
         let inputs = workshop.executable.inputs().to_vec();
         let engine = Self {
             model: Arc::clone(&model),
@@ -273,6 +278,11 @@ impl Engine {
             }
         }
     }
+}
+
+fn record(path: &Path, machine: &Machine) -> Result<Recorder> {
+    let file = File::create(path).map_err(|error| Error::from_io(path, error))?;
+    Recorder::new(Box::new(BufWriter::new(file)), machine).map_err(|error| Error::from_io(path, error))
 }
 
 fn output_bytes(executable: &dyn Executable, max_batch_size: usize) -> usize {

@@ -10,6 +10,7 @@
 //! | `refusal` | its refusals as errors |
 //! | `hand_over` | what one thread hands to the next |
 //! | `intake`, `worker`, `workshop` | what decoders and workers do, and where workers are made |
+//! | `trace` | what the machine was told, to decide the same again |
 //! | `metrics` | what is counted and measured |
 //! | `completion`, `pending` | where an answer meets its caller |
 //! | `clock`, `shutdown` | the engine's time, and the end of its threads |
@@ -34,6 +35,7 @@ mod scheduler;
 mod shutdown;
 mod staging;
 mod tenant;
+pub mod trace;
 mod worker;
 mod workshop;
 

@@ -8,6 +8,7 @@ use super::machine::{Action, Cost, Event, Machine, Place, RequestId, RunId, RunO
 use super::metrics::{Histograms, Metrics};
 use super::refusal::error_of;
 use super::request::{RequestOptions, Response};
+use super::trace::Recorder;
 use crate::error::{Error, ErrorKind, Result};
 use crossbeam::channel::Sender;
 use parking_lot::{Condvar, Mutex};
@@ -42,6 +43,7 @@ struct State {
     /// Until when the thread that lets time pass sleeps; `None` is for ever.
     asleep_until: Option<Time>,
     histograms: Histograms,
+    recorder: Option<Recorder>,
     /// Gone once the engine has closed, which ends the threads that receive.
     channels: Option<Channels>,
 }
@@ -78,7 +80,12 @@ impl Aftermath {
 }
 
 impl Scheduler {
-    pub(super) fn new(machine: Machine, clock: Arc<dyn Clock>, channels: Channels) -> Self {
+    pub(super) fn new(
+        machine: Machine,
+        recorder: Option<Recorder>,
+        clock: Arc<dyn Clock>,
+        channels: Channels,
+    ) -> Self {
         let state = State {
             machine,
             next_id: 0,
@@ -89,6 +96,7 @@ impl Scheduler {
             lost_workers: Vec::new(),
             asleep_until: None,
             histograms: Histograms::default(),
+            recorder,
             channels: Some(channels),
         };
         Self {
@@ -295,7 +303,11 @@ impl Scheduler {
 
     /// Steps the machine and carries out what it says, but for the aftermath.
     fn step(&self, state: &mut State, now: Time, event: Event, aftermath: &mut Aftermath) {
-        for action in state.machine.step(now, event) {
+        let actions = state.machine.step(now, event);
+        if let Some(recorder) = &mut state.recorder {
+            recorder.told(now, &event, &actions);
+        }
+        for action in actions {
             match action {
                 Action::Decode { decoder, id } => {
                     if let Some(request) = state.waiting.remove(&id) {
@@ -348,6 +360,8 @@ impl Scheduler {
             }
         }
         if state.machine.is_drained() && state.channels.take().is_some() {
+            // Writes what is left.
+            state.recorder = None;
             self.drained.notify_all();
             self.bell.ring();
         }
