@@ -1,7 +1,8 @@
 //! The table of CPU kernels: dispatch, tests and benches read it.
 
 use super::conv2d::{
-    F23, F43, F44, Grouped, GroupedFn, InputTransform, Middle, Outer, OutputTransform, WinogradKernels,
+    F23, F43, F44, FilterTransform, Grouped, GroupedFn, InputTransform, Middle, Outer, OutputTransform,
+    WinogradKernels,
 };
 use super::elementwise::{ElementwiseFn, Run};
 use super::gemm::{PrefetchLevel, Tile, TileFn, TileKernels};
@@ -128,6 +129,7 @@ const fn kernel_set<E: Entry>(
             E::enter::<Grouped<8>>,
         ],
         winograd: WinogradKernels {
+            filter: E::enter::<FilterTransform>,
             f2: (E::enter::<InputTransform<F23, F23, 4, 4>>, E::enter::<OutputTransform<4, 2>>),
             f4: (E::enter::<InputTransform<F43, F43, 6, 6>>, E::enter::<OutputTransform<6, 4>>),
             f4_taps_4: (E::enter::<InputTransform<F44, F44, 7, 7>>, E::enter::<OutputTransform<7, 4>>),

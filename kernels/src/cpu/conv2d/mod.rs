@@ -7,7 +7,9 @@ mod offsets;
 mod winograd;
 
 pub(crate) use grouped::{Grouped, GroupedFn};
-pub(crate) use winograd::{F23, F43, F44, InputTransform, Middle, Outer, OutputTransform, WinogradKernels};
+pub(crate) use winograd::{
+    F23, F43, F44, FilterTransform, InputTransform, Middle, Outer, OutputTransform, WinogradKernels,
+};
 
 use super::layout::BlockedShape;
 use super::variants::KernelSet;

@@ -10,6 +10,7 @@ mod output;
 mod points;
 mod scheme;
 
+pub(crate) use filter::{FilterFn, FilterTransform};
 pub(crate) use input::{F23, F43, F44, InputFn, InputTransform, Middle, Outer};
 pub(crate) use output::{OutputFn, OutputTransform};
 pub(crate) use scheme::{F4_TAPS_4, Scheme, choose, direct_cost};
@@ -35,6 +36,7 @@ const TASKS_PER_THREAD: usize = 2;
 
 /// The transforms of an instruction set.
 pub(crate) struct WinogradKernels {
+    pub(crate) filter: FilterFn,
     pub(crate) f2: (InputFn, OutputFn),
     pub(crate) f4: (InputFn, OutputFn),
     pub(crate) f4_taps_4: (InputFn, OutputFn),
@@ -103,7 +105,7 @@ impl Winograd {
         let panels = split_panels(spec.output.blocks(), set.tiles.vectors);
         let plain =
             filter::Weights { plain: weights, in_channels: g.in_channels, out_channels: g.out_channels };
-        let packed = filter::pack(scheme, &panels, lanes, &plain, |point, phase, channel| {
+        let packed = filter::pack(set, scheme, &panels, &plain, |point, phase, channel| {
             table.input(point, phase, channel)
         });
         let mut padded_bias = AlignedFloats::zeroed(spec.output.blocks() * lanes);
