@@ -7,11 +7,13 @@
 //! | [`parallel`] | how kernels spread work over threads that somebody else owns |
 //! | [`mod@reference`] | the obvious, slow truth that every other variant is compared with |
 //! | [`cpu`] | vectorised kernels, the table that lists them and the choice at run time |
+//! | [`cuda`] | device kernels as data, and the arithmetic of launching them |
 
 #![deny(unsafe_code)]
 
 #[allow(unsafe_code, reason = "vector instructions, and tensors that threads write parts of")]
 pub mod cpu;
+pub mod cuda;
 pub mod epilogue;
 pub mod geometry;
 #[allow(unsafe_code, reason = "tensors that threads write parts of")]

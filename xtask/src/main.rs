@@ -31,6 +31,7 @@ cargo xtask COMMAND
   dependencies [--check]  licences, bans and sources of all crates
   header [--check]      make include/libvision.h (needs no installed tool)
   onnx [--check]        make core/src/import/onnx/messages.rs
+  cubins [--check | --report]   compile the CUDA kernels; needs no GPU
   stubs [--check]       make the Python stubs from the built module
 
 --check compares with what is committed and fails if it differs.
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         Some("version") => check::version::run(),
         Some("assembly") => check::assembly::check(),
         Some("sizes") => check::sizes::run(),
+        Some("cubins") => check::generated::cubins(rest),
         Some("stubs") => check::generated::stubs(rest),
         Some(name @ ("header" | "onnx" | "dependencies")) => check::generated::generator(name, rest),
         None | Some("help" | "--help" | "-h") => {

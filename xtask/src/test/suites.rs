@@ -22,6 +22,8 @@ pub const SUITES: &[Suite] = &[
     Suite { name: "generated", what: "header and messages equal what is committed", run: generated },
     Suite { name: "assembly", what: "machine code of the micro-kernels", run: check::assembly::check },
     Suite { name: "rust", what: "tests of the Rust crates, the C ABI in C and C++", run: rust },
+    Suite { name: "cuda", what: "the CUDA kernels in the emulator, and planted bugs", run: cuda },
+    Suite { name: "cubins", what: "the committed CUDA images are those of the sources", run: cubins },
     Suite { name: "portable", what: "the core's tests on the portable kernels", run: portable },
     Suite { name: "benches", what: "every bench runs once", run: benches },
     Suite { name: "fuzz", what: "a short run of every fuzz target", run: fuzz },
@@ -40,8 +42,9 @@ pub const SUITES: &[Suite] = &[
     Suite { name: "examples", what: "five languages print the same lines", run: examples::run_examples },
 ];
 
-/// Extension modules, which only their hosts can link.
-const NOT_TESTED_BY_CARGO: [&str; 4] = ["--exclude", "libvision-python", "--exclude", "libvision-node"];
+/// Extension modules, which only their hosts can link, and what has a suite of its own.
+const NOT_TESTED_BY_CARGO: [&str; 6] =
+    ["--exclude", "libvision-python", "--exclude", "libvision-node", "--exclude", "libvision-cuda-emulator"];
 
 fn prepare() -> anyhow::Result<()> {
     setup::debian_packages()?;
@@ -89,6 +92,15 @@ fn generated() -> anyhow::Result<()> {
 
 fn rust() -> anyhow::Result<()> {
     run(cargo().args(["test", "--quiet", "--workspace", "--locked"]).args(NOT_TESTED_BY_CARGO))
+}
+
+fn cuda() -> anyhow::Result<()> {
+    run(cargo().args(["test", "--quiet", "--package", "libvision-cuda-emulator", "--locked"]))
+}
+
+fn cubins() -> anyhow::Result<()> {
+    check::generated::cubins(&["--check".to_owned()])?;
+    check::generated::cubins(&["--report".to_owned(), "--check".to_owned()])
 }
 
 fn portable() -> anyhow::Result<()> {
