@@ -84,12 +84,16 @@ enum vision_status {
     VISION_STATUS_OUTPUT_MISSING = 304,
     // The model's files or tensors are over a limit.
     VISION_STATUS_MODEL_TOO_LARGE = 305,
+    // A tuning file for another model or instruction set, or none.
+    VISION_STATUS_TUNING_MISMATCH = 306,
     // The asked-for device cannot be used here.
     VISION_STATUS_DEVICE_UNAVAILABLE = 400,
     // Memory would exceed its budget or could not be had.
     VISION_STATUS_OUT_OF_MEMORY = 401,
     // The device failed while it was working.
     VISION_STATUS_DEVICE_LOST = 402,
+    // A batch did not end; its worker was replaced.
+    VISION_STATUS_BACKEND_STUCK = 403,
     // The queue is full; nothing was accepted.
     VISION_STATUS_QUEUE_FULL = 500,
     // The answer was not ready by the request's deadline.
@@ -98,6 +102,8 @@ enum vision_status {
     VISION_STATUS_CANCELLED = 502,
     // The engine is closing and accepts nothing more.
     VISION_STATUS_ENGINE_CLOSED = 503,
+    // The answer could not be ready by the request's deadline; nothing was accepted.
+    VISION_STATUS_DEADLINE_INFEASIBLE = 504,
     // A defect in libvision itself.
     VISION_STATUS_INTERNAL = 900,
 };
@@ -320,6 +326,13 @@ typedef struct {
     uint64_t max_side;
     // Largest file of a picture, in bytes.
     uint64_t max_encoded_bytes;
+    // A file of `vision tune` for this model and instruction set; NULL goes without. Not with `precise`.
+    const char *tuning;
+    // 1: multiply inputs and weights as they are, always; slower, with less memory for weights. 0: also
+    // algorithms that save multiplications at the price of rounding.
+    uint32_t precise;
+    // 0.
+    uint32_t reserved;
 } vision_engine_options_t;
 
 // What is wanted from a picture. A number of `enum vision_task`.

@@ -38,6 +38,12 @@ pub enum Command {
     Replay(ReplayArguments),
     /// Say why a request of a recorded engine waited, and with whom it ran.
     Explain(ExplainArguments),
+    /// Measure which algorithm suits each convolution on this CPU, and write a file that others take with --tuning.
+    ///
+    /// Runs the network with each algorithm that can compute its convolutions, in turns. Nothing is measured
+    /// without this command, and nothing else writes such a file.
+    #[command(after_help = TUNE_EXAMPLES)]
+    Tune(TuneArguments),
     /// Print a completion script for a shell.
     Completions {
         /// For which shell.
@@ -91,9 +97,12 @@ pub struct BenchArguments {
     /// Element type that the network is computed in.
     #[arg(long, value_enum, default_value_t = Precision::F32)]
     pub precision: Precision,
-    /// Direct convolution only, as EngineOptions::precise.
+    /// Direct convolution only: slower, with less memory for weights, nearer to exact.
     #[arg(long)]
     pub precise: bool,
+    /// A file of `vision tune` for this model and this CPU.
+    #[arg(long, value_name = "FILE", conflicts_with = "precise")]
+    pub tuning: Option<PathBuf>,
     /// Exactly so many runs of each, after a short warm-up.
     #[arg(long, value_name = "N", conflicts_with = "seconds", value_parser = at_least_one)]
     pub iterations: Option<usize>,
@@ -106,6 +115,30 @@ pub struct BenchArguments {
     /// Time each layer too, and write a page with a bar for each [default file: vision-profile.html].
     #[arg(long, value_name = "FILE.html", num_args = 0..=1, default_missing_value = "vision-profile.html")]
     pub profile: Option<PathBuf>,
+}
+
+const TUNE_EXAMPLES: &str = "Examples:
+  vision tune -m resnet50.onnx -o resnet50.tuning.json --threads 2
+  vision bench -m resnet50.onnx --tuning resnet50.tuning.json --threads 2
+  vision classify -m resnet50.onnx --tuning resnet50.tuning.json picture.jpg";
+
+#[derive(Args)]
+pub struct TuneArguments {
+    /// An .onnx or .safetensors file, or a model directory (config.json beside the weights).
+    #[arg(short, long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The file to write.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Images of a run.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one)]
+    pub batch: usize,
+    /// Threads of a run; 0 takes one per available CPU.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub threads: usize,
+    /// Measure for so long.
+    #[arg(long, value_name = "S", value_parser = duration, default_value = "10")]
+    pub seconds: f64,
 }
 
 /// Element types that a network can be computed in.
@@ -150,6 +183,12 @@ pub struct SessionArguments {
     /// Largest batch, at least 1; the model's own limit may lower it.
     #[arg(long, value_name = "N", default_value_t = libvision::EngineOptions::default().max_batch_size)]
     pub max_batch_size: usize,
+    /// Direct convolution only: slower, with less memory for weights, nearer to exact.
+    #[arg(long)]
+    pub precise: bool,
+    /// A file of `vision tune` for this model and this CPU.
+    #[arg(long, value_name = "FILE", conflicts_with = "precise")]
+    pub tuning: Option<PathBuf>,
 }
 
 #[derive(clap::Args, Debug)]

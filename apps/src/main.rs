@@ -7,6 +7,7 @@ mod describe;
 mod images;
 mod replay;
 mod session;
+mod tune;
 
 use arguments::{Arguments, Command};
 use clap::{CommandFactory, Parser};
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Explain(arguments) => replay::explain(&arguments),
+        Command::Tune(arguments) => tune::run(&arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "vision", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -1,7 +1,8 @@
 //! From the shared arguments to a running engine.
 
 use crate::arguments::SessionArguments;
-use libvision::{Engine, EngineOptions, Model};
+use libvision::{Engine, EngineOptions, Model, Tuning};
+use std::path::Path;
 use std::sync::Arc;
 
 /// Loads the model and starts an engine for it.
@@ -11,7 +12,14 @@ pub fn open(arguments: &SessionArguments) -> libvision::Result<Engine> {
         device: arguments.device.clone(),
         threads: arguments.threads,
         max_batch_size: arguments.max_batch_size,
+        precise: arguments.precise,
+        tuning: read_tuning(arguments.tuning.as_deref())?,
         ..EngineOptions::default()
     };
     Engine::new(Arc::new(model), &options)
+}
+
+/// The tuning file that was named, if one was.
+pub fn read_tuning(path: Option<&Path>) -> libvision::Result<Option<Arc<Tuning>>> {
+    path.map(Tuning::read).transpose().map(|tuning| tuning.map(Arc::new))
 }

@@ -25,6 +25,7 @@ impl Runner {
             max_batch_size: options.batch,
             threads: options.threads,
             precise: options.precise,
+            ..CompileOptions::default()
         };
         let executable = registry::open("cpu")?.backend.compile(model.graph(), &compile)?;
         let context = Arc::clone(&executable).new_context()?;

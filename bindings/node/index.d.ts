@@ -91,6 +91,10 @@ export interface EngineOptions {
   decodeThreads?: number
   /** Threads that one batch may compute on; 0 takes one per available CPU. */
   threads?: number
+  /** Direct convolution only: slower, less memory, nearer to exact. */
+  precise?: boolean
+  /** Path of a file of `vision tune` for this model and CPU; empty goes without. */
+  tuning?: string
 }
 
 /** A loaded model, tied to no device. */

@@ -71,6 +71,8 @@ error_kinds! {
     OutputMissing = 304, "OUTPUT_MISSING", "see describe() for the outputs this model has";
     /// The model's files or tensors are over a limit.
     ModelTooLarge = 305, "MODEL_TOO_LARGE", "raise the limit that the message names";
+    /// A tuning file for another model or instruction set, or none.
+    TuningMismatch = 306, "TUNING_MISMATCH", "make the tuning anew with `vision tune`, or go without it";
 
     /// The asked-for device cannot be used here.
     DeviceUnavailable = 400, "DEVICE_UNAVAILABLE", "the message names what is missing; device \"cpu\" always works";

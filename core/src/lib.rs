@@ -28,6 +28,7 @@ pub mod model;
 pub mod measure;
 pub mod engine;
 
+pub use crate::backend::cpu::Tuning;
 pub use crate::engine::{
     BatchWindow, Canceller, Engine, EngineOptions, Pending, Prediction, Priority, RequestOptions, Response,
     Task, Tenant, Timing,

@@ -1,10 +1,11 @@
 //! How an engine runs. Names and defaults are those of core.
 
 use crate::abi::{init, read};
-use crate::boundary::{boundary, optional_text};
+use crate::boundary::{boundary, invalid, optional_text};
 use crate::status::vision_status_t;
-use libvision::{DecodeLimits, EngineOptions, Result};
+use libvision::{DecodeLimits, EngineOptions, Result, Tuning};
 use std::ffi::c_char;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How an engine runs. Fill with vision_engine_options_init().
@@ -33,6 +34,13 @@ pub struct vision_engine_options_t {
     pub max_side: u64,
     /// Largest file of a picture, in bytes.
     pub max_encoded_bytes: u64,
+    /// A file of `vision tune` for this model and instruction set; NULL goes without. Not with `precise`.
+    pub tuning: *const c_char,
+    /// 1: multiply inputs and weights as they are, always; slower, with less memory for weights. 0: also
+    /// algorithms that save multiplications at the price of rounding.
+    pub precise: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 fn defaults() -> vision_engine_options_t {
@@ -49,6 +57,9 @@ fn defaults() -> vision_engine_options_t {
         max_pixels: options.limits.max_pixels as u64,
         max_side: options.limits.max_side as u64,
         max_encoded_bytes: options.limits.max_encoded_bytes as u64,
+        tuning: std::ptr::null(),
+        precise: options.precise.into(),
+        reserved: 0,
     }
 }
 
@@ -65,6 +76,11 @@ pub(crate) unsafe fn engine_options(
     let given = unsafe { read(pointer, defaults(), name)? };
     // SAFETY: the caller promises a string or NULL.
     let device = unsafe { optional_text(given.device, &format!("{name}.device"))? };
+    // SAFETY: as above.
+    let tuning = unsafe { optional_text(given.tuning, &format!("{name}.tuning"))? };
+    if given.reserved != 0 {
+        return Err(invalid(format!("{name}.reserved is {}; expected 0", given.reserved)));
+    }
     let defaults = EngineOptions::default();
     Ok(EngineOptions {
         device: device.map_or(defaults.device, str::to_owned),
@@ -73,7 +89,8 @@ pub(crate) unsafe fn engine_options(
         queue_capacity: given.queue_capacity as usize,
         decode_threads: given.decode_threads as usize,
         threads: given.threads as usize,
-        precise: defaults.precise,
+        precise: given.precise != 0,
+        tuning: tuning.map(Tuning::read).transpose()?.map(Arc::new),
         limits: DecodeLimits {
             max_pixels: given.max_pixels as usize,
             max_side: given.max_side as usize,
@@ -113,7 +130,7 @@ mod tests {
     #[test]
     fn every_field_arrives() {
         let given = vision_engine_options_t {
-            struct_size: 64,
+            struct_size: size_of::<vision_engine_options_t>() as u32,
             max_batch_size: 1,
             queue_capacity: 2,
             threads: 3,
@@ -124,6 +141,9 @@ mod tests {
             max_pixels: 7,
             max_side: 8,
             max_encoded_bytes: 9,
+            tuning: null(),
+            precise: 1,
+            reserved: 0,
         };
         let expected = EngineOptions {
             device: "cpu".into(),
@@ -132,7 +152,7 @@ mod tests {
             queue_capacity: 2,
             decode_threads: 4,
             threads: 3,
-            precise: false,
+            precise: true,
             limits: DecodeLimits {
                 max_pixels: 7,
                 max_side: 8,
@@ -143,5 +163,16 @@ mod tests {
         };
         // SAFETY: the struct and its text live through the call.
         assert_eq!(unsafe { engine_options(&given, "options") }.unwrap(), expected);
+    }
+
+    #[test]
+    fn a_tuning_that_is_none_is_refused() {
+        let given = vision_engine_options_t { tuning: c"no/such.json".as_ptr(), ..defaults() };
+        // SAFETY: the struct and its text live through the call.
+        let error = unsafe { engine_options(&given, "options") }.unwrap_err();
+        assert_eq!(error.kind(), libvision::ErrorKind::FileNotFound);
+        let given = vision_engine_options_t { reserved: 7, ..defaults() };
+        // SAFETY: as above.
+        assert!(unsafe { engine_options(&given, "options") }.is_err());
     }
 }

@@ -54,6 +54,8 @@ pub enum vision_status {
     VISION_STATUS_OUTPUT_MISSING = 304,
     /// The model's files or tensors are over a limit.
     VISION_STATUS_MODEL_TOO_LARGE = 305,
+    /// A tuning file for another model or instruction set, or none.
+    VISION_STATUS_TUNING_MISMATCH = 306,
 
     /// The asked-for device cannot be used here.
     VISION_STATUS_DEVICE_UNAVAILABLE = 400,

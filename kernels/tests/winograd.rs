@@ -3,7 +3,7 @@
 
 mod support;
 
-use libvision_kernels::cpu::conv2d::{Conv2d, ConvOptions};
+use libvision_kernels::cpu::conv2d::{Conv2d, ConvAlgorithm, ConvOptions};
 use libvision_kernels::cpu::variants::usable_sets;
 use libvision_kernels::epilogue::Activation;
 use libvision_kernels::geometry::{Padding, Window};
@@ -124,12 +124,52 @@ fn the_precise_option_keeps_direct_convolution() {
 }
 
 #[test]
+fn what_is_asked_for_is_done_whatever_it_costs() {
+    for (stride, expected) in [(1, 3), (2, 2), (3, 0)] {
+        // Small enough that direct convolution would be taken.
+        let case = case(5, 7, stride, [5, 4]);
+        let candidates = Conv2d::candidates(&Layer::new(case, 0).geometry, false);
+        assert_eq!(candidates.len(), expected, "stride {stride}: {candidates:?}");
+        for algorithm in candidates {
+            let case = Case { algorithm: Some(algorithm), ..case };
+            compare_with_reference(case, Lanes::Vector, algorithm.name(), TOLERANCE);
+            compare_with_reference(case, Lanes::Interleaved(5), "", TOLERANCE);
+        }
+    }
+    let grouped = case(16, 16, 1, [9, 9]).grouped(16);
+    assert!(Conv2d::candidates(&Layer::new(grouped, 0).geometry, false).is_empty());
+}
+
+#[test]
+fn an_algorithm_that_cannot_compute_it_is_refused() {
+    let set = usable_sets().last().expect("portable");
+    let wide = Case { window: Window::square(5, 1, 2), ..case(8, 8, 1, [9, 9]) };
+    for (case, precise, algorithm, accepted) in [
+        (
+            case(8, 8, 1, [9, 9]),
+            false,
+            ConvAlgorithm::WinogradF4Stride2,
+            "direct, winograd f2x2, winograd f4x4",
+        ),
+        (case(8, 8, 1, [9, 9]), true, ConvAlgorithm::WinogradF2, ""),
+        (case(8, 8, 1, [9, 9]).grouped(8), false, ConvAlgorithm::Direct, ""),
+        (wide, false, ConvAlgorithm::WinogradF4, ""),
+    ] {
+        let layer = Layer::new(Case { algorithm: Some(algorithm), precise, ..case }, 0);
+        let spec = layer.spec(set, Lanes::Vector);
+        let error = Conv2d::new(set, spec, &layer.weights, layer.bias.as_deref()).err().expect("an error");
+        let expected = format!("one of [{accepted}], which can compute it, found {}", algorithm.name());
+        assert!(error.to_string().contains(&expected), "{error}");
+    }
+}
+
+#[test]
 fn the_border_of_direct_convolution_is_too_small() {
     let set = usable_sets().last().expect("portable");
     let layer = Layer::new(case(32, 32, 1, [14, 14]), 1);
     let mut spec = layer.spec(set, Lanes::Vector);
-    spec.input =
-        spec.input.with_border(Conv2d::input_border(set, &layer.geometry, ConvOptions { precise: true }));
+    let precise = ConvOptions { precise: true, ..ConvOptions::default() };
+    spec.input = spec.input.with_border(Conv2d::input_border(set, &layer.geometry, precise));
     let error = Conv2d::new(set, spec, &layer.weights, layer.bias.as_deref()).err().expect("an error");
     assert!(error.to_string().contains("border"), "{error}");
 }

@@ -5,6 +5,7 @@ mod page;
 mod text;
 
 use crate::arguments::BenchArguments;
+use crate::session;
 use anyhow::Context;
 use libvision::Model;
 use libvision::backend::{CompileOptions, registry};
@@ -27,12 +28,18 @@ struct Report<'a> {
 pub fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     let model = Model::load(&arguments.model)?;
     let device = registry::open(&arguments.device)?;
+    let tuning = session::read_tuning(arguments.tuning.as_deref())?;
     let mut measurements = Vec::new();
     for &batch in &arguments.batch {
         for &threads in &arguments.threads {
             let options = MeasureOptions {
                 device: arguments.device.clone(),
-                compile: CompileOptions { max_batch_size: batch, threads, precise: arguments.precise },
+                compile: CompileOptions {
+                    max_batch_size: batch,
+                    threads,
+                    precise: arguments.precise,
+                    tuning: tuning.clone(),
+                },
                 ..repetitions(arguments)
             };
             let measurement = match arguments.profile {
@@ -86,6 +93,7 @@ mod tests {
                 shape: vec![Dim::Batch, Dim::Fixed(8)],
                 algorithm,
                 multiplications,
+                convolution: None,
             },
             time: Duration::from_millis(millis),
         };

@@ -4,7 +4,9 @@ use crate::error::NativeError;
 use crate::image::{NativeImage, NativeInput, whole_number};
 use crate::model::{Callback, NativeModel, in_background};
 use crate::result::NativeAnswer;
-use libvision::{Canceller, Engine, EngineOptions, Error, ErrorKind, Pending, RequestOptions, Result, Task};
+use libvision::{
+    Canceller, Engine, EngineOptions, Error, ErrorKind, Pending, RequestOptions, Result, Task, Tuning,
+};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use std::sync::Arc;
@@ -25,6 +27,10 @@ pub struct NativeEngineOptions {
     pub decode_threads: Option<f64>,
     /// Threads that compute.
     pub threads: Option<f64>,
+    /// Direct convolution only.
+    pub precise: Option<bool>,
+    /// Path of a file of `vision tune`; empty goes without.
+    pub tuning: Option<String>,
 }
 
 /// The core's defaults, in the same shape.
@@ -42,6 +48,10 @@ pub struct NativeEngineDefaults {
     pub decode_threads: u32,
     /// Threads that compute.
     pub threads: u32,
+    /// Direct convolution only.
+    pub precise: bool,
+    /// Empty: none.
+    pub tuning: String,
 }
 
 /// The options an engine has if none are given.
@@ -55,6 +65,8 @@ pub fn engine_defaults() -> NativeEngineDefaults {
         queue_capacity: options.queue_capacity as u32,
         decode_threads: options.decode_threads as u32,
         threads: options.threads as u32,
+        precise: options.precise,
+        tuning: String::new(),
     }
 }
 
@@ -73,6 +85,12 @@ impl NativeEngineOptions {
         set("threads", self.threads, &mut options.threads)?;
         if let Some(delay) = self.max_queue_delay_ms {
             options.max_queue_delay = milliseconds("maxQueueDelayMs", delay)?;
+        }
+        if let Some(precise) = self.precise {
+            options.precise = precise;
+        }
+        if let Some(path) = self.tuning.filter(|path| !path.is_empty()) {
+            options.tuning = Some(Arc::new(Tuning::read(path)?));
         }
         if let Some(device) = self.device {
             options.device = device;

@@ -6,9 +6,10 @@ use crate::image;
 use crate::model::Model;
 use crate::number::{count, seconds};
 use crate::request::Request;
-use libvision::{DecodeLimits, EngineOptions, RequestOptions, Task};
+use libvision::{DecodeLimits, EngineOptions, RequestOptions, Task, Tuning};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What the options of an engine and of a request are if nobody says otherwise.
@@ -20,6 +21,7 @@ pub(crate) struct Defaults {
     queue_capacity: usize,
     decode_threads: usize,
     threads: usize,
+    precise: bool,
     max_pixels: usize,
     max_side: usize,
     max_encoded_bytes: usize,
@@ -42,6 +44,7 @@ pub(crate) fn defaults() -> Defaults {
         queue_capacity: options.queue_capacity,
         decode_threads: options.decode_threads,
         threads: options.threads,
+        precise: options.precise,
         max_pixels: options.limits.max_pixels,
         max_side: options.limits.max_side,
         max_encoded_bytes: options.limits.max_encoded_bytes,
@@ -61,6 +64,8 @@ struct Options {
     queue_capacity: i64,
     decode_threads: i64,
     threads: i64,
+    precise: bool,
+    tuning: Option<PathBuf>,
     max_pixels: i64,
     max_side: i64,
     max_encoded_bytes: i64,
@@ -69,6 +74,7 @@ struct Options {
 
 impl Options {
     fn checked(self, py: Python<'_>) -> PyResult<EngineOptions> {
+        let tuning = self.tuning.map(Tuning::read).transpose().map_err(|error| exception(py, &error))?;
         Ok(EngineOptions {
             device: self.device,
             max_batch_size: count(py, "max_batch_size", self.max_batch_size)?,
@@ -76,7 +82,8 @@ impl Options {
             queue_capacity: count(py, "queue_capacity", self.queue_capacity)?,
             decode_threads: count(py, "decode_threads", self.decode_threads)?,
             threads: count(py, "threads", self.threads)?,
-            precise: EngineOptions::default().precise,
+            precise: self.precise,
+            tuning: tuning.map(Arc::new),
             limits: DecodeLimits {
                 max_pixels: count(py, "max_pixels", self.max_pixels)?,
                 max_side: count(py, "max_side", self.max_side)?,

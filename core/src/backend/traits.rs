@@ -1,8 +1,10 @@
 //! The whole contract between the engine and a kind of device.
 
+use super::cpu::Tuning;
 use crate::error::{Error, Result};
 use crate::graph::{Dim, Graph};
 use crate::tensor::DType;
+use libvision_kernels::geometry::Conv2dGeometry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ pub enum Availability {
 }
 
 /// Limits and choices for one executable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CompileOptions {
     /// Largest batch that a context must take.
     pub max_batch_size: usize,
@@ -25,11 +27,13 @@ pub struct CompileOptions {
     /// Multiply inputs and weights as they are, always: no algorithm that saves multiplications at the
     /// price of rounding. Slower, with less memory for weights.
     pub precise: bool,
+    /// Algorithms that were measured, in place of the backend's own choice. Not together with `precise`.
+    pub tuning: Option<Arc<Tuning>>,
 }
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { max_batch_size: 1, threads: 0, precise: false }
+        Self { max_batch_size: 1, threads: 0, precise: false, tuning: None }
     }
 }
 
@@ -90,6 +94,8 @@ pub struct StepDescription {
     pub algorithm: &'static str,
     /// Multiplications per image that direct convolution, or the matrix product, comes to.
     pub multiplications: usize,
+    /// Its sizes, if it is a convolution.
+    pub convolution: Option<Conv2dGeometry>,
 }
 
 /// One kind of device.

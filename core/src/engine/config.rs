@@ -1,9 +1,11 @@
 //! Names, defaults and bounds of the engine's options; every language reads them from here.
 
 use super::machine::{Policy, Window};
+use crate::backend::cpu::Tuning;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::DecodeLimits;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How an engine runs. [`EngineOptions::default`] is right for most.
@@ -27,6 +29,9 @@ pub struct EngineOptions {
     /// Multiply inputs and weights as they are, always: no algorithm that saves multiplications at the
     /// price of rounding (about 1e-5 of a layer's largest value). Slower, with less memory for weights.
     pub precise: bool,
+    /// Algorithms that `vision tune` measured, in place of the choice by a model of costs. Fails with
+    /// `TUNING_MISMATCH` if they are for another model or instruction set. Not together with `precise`.
+    pub tuning: Option<Arc<Tuning>>,
     /// Largest pictures that are accepted.
     pub limits: DecodeLimits,
     /// Bytes of files and tensors accepted and not yet decoded, at least 1. One more is refused with
@@ -63,6 +68,7 @@ impl Default for EngineOptions {
             decode_threads: 0,
             threads: 0,
             precise: false,
+            tuning: None,
             limits: DecodeLimits::default(),
             encoded_budget: policy.encoded_bytes,
             decode_budget: policy.decode_bytes,

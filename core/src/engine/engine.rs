@@ -93,7 +93,12 @@ impl Engine {
         }
         let max_batch_size =
             model.graph().batch_limit.unwrap_or(usize::MAX).min(options.max_batch_size).max(1);
-        let compile = CompileOptions { max_batch_size, threads: options.threads, precise: options.precise };
+        let compile = CompileOptions {
+            max_batch_size,
+            threads: options.threads,
+            precise: options.precise,
+            tuning: options.tuning.clone(),
+        };
         model.check_file()?;
         let executable = around.backend.compile(model.graph(), &compile)?;
         let max_batch_size = max_batch_size.min(executable.max_batch_size());

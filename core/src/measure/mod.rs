@@ -3,6 +3,7 @@
 mod measurement;
 mod model;
 mod runner;
+mod tune;
 
 pub use measurement::{Measurement, StepTime};
 pub use model::MeasureOptions;

@@ -62,6 +62,16 @@ int main(int argc, char **argv) {
     EXPECT_STATUS(vision_engine_new(model, &options, &engine), VISION_STATUS_INVALID_ARGUMENT);
     EXPECT(strstr(vision_last_error_message(), "options.device is not UTF-8"));
     EXPECT(engine == NULL);
+    EXPECT_OK(vision_engine_options_init(&options, sizeof options));
+    options.tuning = "no/such/file.json";
+    EXPECT_STATUS(vision_engine_new(model, &options, &engine), VISION_STATUS_FILE_NOT_FOUND);
+    options.tuning = __FILE__;
+    EXPECT_STATUS(vision_engine_new(model, &options, &engine), VISION_STATUS_TUNING_MISMATCH);
+    options.tuning = NULL;
+    options.precise = 1;
+    EXPECT_OK(vision_engine_new(model, &options, &engine));
+    EXPECT_OK(vision_engine_free(engine));
+    engine = NULL;
     EXPECT_OK(vision_model_free(model));
 
     /* Loading with other preprocessing, head and labels. */

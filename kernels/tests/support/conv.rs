@@ -1,7 +1,7 @@
 //! Convolution layers to test: description, random weights and images, running, the expected result.
 
 use super::{Random, SENTINEL, Threads, bits, blocked, error, plain};
-use libvision_kernels::cpu::conv2d::{Conv2d, Conv2dSpec, ConvOptions};
+use libvision_kernels::cpu::conv2d::{Conv2d, Conv2dSpec, ConvAlgorithm, ConvOptions};
 use libvision_kernels::cpu::layout::BlockedShape;
 use libvision_kernels::cpu::variants::{KernelSet, usable_sets};
 use libvision_kernels::epilogue::{Activation, Epilogue};
@@ -21,6 +21,7 @@ pub(crate) struct Case {
     pub(crate) activation: Activation,
     /// Whether only direct convolution will do.
     pub(crate) precise: bool,
+    pub(crate) algorithm: Option<ConvAlgorithm>,
 }
 
 impl Case {
@@ -36,6 +37,7 @@ impl Case {
             residual: false,
             activation,
             precise: true,
+            algorithm: None,
         }
     }
 
@@ -81,7 +83,7 @@ impl Layer {
 
     pub(crate) fn spec(&self, set: &KernelSet, lanes: Lanes) -> Conv2dSpec {
         let (case, g) = (&self.case, self.geometry);
-        let options = ConvOptions { precise: case.precise };
+        let options = ConvOptions { precise: case.precise, algorithm: case.algorithm };
         let input_lanes = match lanes {
             Lanes::Vector => set.lanes,
             Lanes::Interleaved(lanes) => lanes,

@@ -41,7 +41,8 @@ class Engine:
     `model` is a `Model` or the path of one. `device` is "auto", "cpu" or "cuda:N". A batch holds at
     most `max_batch_size` pictures, and its first one waits at most `max_queue_delay` seconds for
     others. `queue_capacity` requests may wait; one more is refused with QUEUE_FULL. `decode_threads`
-    decode and preprocess, and one batch computes on `threads`; 0 takes one per available CPU. Pictures
+    decode and preprocess, and one batch computes on `threads`; 0 takes one per available CPU. `precise`
+    keeps to direct convolution: slower, smaller, nearer to exact. `tuning` is a file of `vision tune`. Pictures
     over `max_pixels`, `max_side`, `max_encoded_bytes` or `max_progressive_scans` are refused.
 
     Close it, or use it in a `with` statement. It does not survive a fork: make one in each process.
@@ -57,6 +58,8 @@ class Engine:
         queue_capacity: int = _DEFAULTS.queue_capacity,
         decode_threads: int = _DEFAULTS.decode_threads,
         threads: int = _DEFAULTS.threads,
+        precise: bool = _DEFAULTS.precise,
+        tuning: str | os.PathLike[str] | None = None,
         max_pixels: int = _DEFAULTS.max_pixels,
         max_side: int = _DEFAULTS.max_side,
         max_encoded_bytes: int = _DEFAULTS.max_encoded_bytes,
@@ -71,6 +74,8 @@ class Engine:
             "queue_capacity": queue_capacity,
             "decode_threads": decode_threads,
             "threads": threads,
+            "precise": precise,
+            "tuning": tuning,
             "max_pixels": max_pixels,
             "max_side": max_side,
             "max_encoded_bytes": max_encoded_bytes,

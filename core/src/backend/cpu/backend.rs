@@ -24,6 +24,11 @@ impl CpuBackend {
         Self { kernels: Ok(kernels) }
     }
 
+    /// The word for the kernels. Fails as compiling does if the environment asks for what this CPU lacks.
+    pub(crate) fn isa(&self) -> Result<&'static str> {
+        Ok(self.kernels()?.isa.name())
+    }
+
     fn kernels(&self) -> Result<&'static KernelSet> {
         self.kernels.clone().map_err(|error| Error::new(ErrorKind::InvalidArgument, error.to_string()))
     }

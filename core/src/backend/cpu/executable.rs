@@ -8,7 +8,6 @@ use crate::backend::{CompileOptions, Executable, ExecutionContext, MemoryNeed, S
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, ValueId};
 use crate::plan::Plan;
-use libvision_kernels::cpu::conv2d::ConvOptions;
 use libvision_kernels::cpu::peak::peak_flops;
 use libvision_kernels::cpu::variants::KernelSet;
 use std::ops::Range;
@@ -43,7 +42,16 @@ impl CpuExecutable {
         let threads = thread_count(options.threads)?;
         // With an image for each thread, each takes its own; with fewer, all work on all of them together.
         let (images, replicas) = if threads <= max_batch_size { (1, threads) } else { (max_batch_size, 1) };
-        let rules = CpuRules { set, options: ConvOptions { precise: options.precise } };
+        if let Some(tuning) = &options.tuning {
+            if options.precise {
+                return Err(Error::new(
+                    ErrorKind::InvalidArgument,
+                    "precise and tuning: expected one of them, found both; precise leaves nothing to choose",
+                ));
+            }
+            tuning.check_isa(set.isa.name())?;
+        }
+        let rules = CpuRules { set, precise: options.precise, tuning: options.tuning.clone() };
         let mut plan = Plan::new(graph, &rules, images)?;
         plan.set_replicas(replicas);
         let steps = ThreadPool::global().run(threads, |team| lower(graph, &plan, &rules, team))?;
@@ -120,6 +128,7 @@ impl Executable for CpuExecutable {
             shape: step.output.or(lowered.first).map_or(vec![], |id| self.plan.tensors()[id].shape.clone()),
             algorithm: lowered.kernel.algorithm(),
             multiplications: lowered.kernel.multiplications(),
+            convolution: lowered.kernel.convolution().copied(),
         });
         describe.collect()
     }

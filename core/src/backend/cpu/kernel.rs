@@ -8,6 +8,7 @@ use libvision_kernels::cpu::linear::Linear;
 use libvision_kernels::cpu::pool2d::Pool2d;
 use libvision_kernels::cpu::softmax::softmax;
 use libvision_kernels::cpu::variants::KernelSet;
+use libvision_kernels::geometry::Conv2dGeometry;
 use libvision_kernels::parallel::Parallel;
 
 /// A kernel with its packed weights and constants.
@@ -115,6 +116,14 @@ impl Kernel {
             Kernel::Conv2d(conv) => conv.multiplications(),
             Kernel::Linear(linear) => linear.multiplications(),
             _ => 0,
+        }
+    }
+
+    /// The sizes of a convolution.
+    pub(super) fn convolution(&self) -> Option<&Conv2dGeometry> {
+        match self {
+            Kernel::Conv2d(conv) => Some(conv.geometry()),
+            _ => None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::kernel::{Kernel, ScaleShift};
 use super::prepack::{aligned, broadcast, constant, floats, scale_and_shift};
+use super::tuning::Tuning;
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Node, Op, describe_node, show_shape};
 use crate::plan::{LayoutRules, Plan, Step, TensorId, Work, conv2d_geometry};
@@ -15,12 +16,20 @@ use libvision_kernels::epilogue::{Activation, Epilogue};
 use libvision_kernels::geometry::{Conv2dGeometry, GeometryError, Padding, Pool2dGeometry, Window};
 use libvision_kernels::parallel::Parallel;
 use std::cmp::Reverse;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// What a kernel set wants of the layout.
 pub(super) struct CpuRules {
     pub(super) set: &'static KernelSet,
-    pub(super) options: ConvOptions,
+    pub(super) precise: bool,
+    pub(super) tuning: Option<Arc<Tuning>>,
+}
+
+impl CpuRules {
+    fn options(&self, geometry: &Conv2dGeometry) -> ConvOptions {
+        let algorithm = self.tuning.as_ref().and_then(|tuning| tuning.algorithm(geometry));
+        ConvOptions { precise: self.precise, algorithm }
+    }
 }
 
 impl LayoutRules for CpuRules {
@@ -29,7 +38,7 @@ impl LayoutRules for CpuRules {
     }
 
     fn conv2d_border(&self, geometry: &Conv2dGeometry) -> Padding {
-        Conv2d::input_border(self.set, geometry, self.options)
+        Conv2d::input_border(self.set, geometry, self.options(geometry))
     }
 
     fn conv2d_input_lanes(&self, geometry: &Conv2dGeometry) -> usize {
@@ -53,7 +62,7 @@ pub(super) fn lower(
     rules: &CpuRules,
     team: &dyn Parallel,
 ) -> Result<Vec<Lowered>> {
-    let &CpuRules { set, options } = rules;
+    let set = rules.set;
     let layout = |tensor: Option<TensorId>| match tensor {
         Some(id) => Ok(plan.tensors()[id].layout),
         None => Err(Error::new(ErrorKind::Internal, "a step of the plan has no tensor to work on")),
@@ -67,7 +76,7 @@ pub(super) fn lower(
             Work::Store { .. } => Ok(Lowered { kernel: Kernel::Unpack(layout(first)?), first, second: None }),
             Work::Compute { node } => {
                 let node = &graph.nodes[node];
-                NodeLowering { graph, plan, set, options, node, step, output: layout(step.output)? }.lower()
+                NodeLowering { graph, plan, set, rules, node, step, output: layout(step.output)? }.lower()
             }
         }
     };
@@ -96,7 +105,7 @@ struct NodeLowering<'g> {
     graph: &'g Graph,
     plan: &'g Plan,
     set: &'static KernelSet,
-    options: ConvOptions,
+    rules: &'g CpuRules,
     node: &'g Node,
     step: &'g Step,
     output: BlockedShape,
@@ -153,13 +162,17 @@ impl NodeLowering<'_> {
         let weights = floats(self.graph, self.node, 1, "weights")?;
         let bias = has_bias.then(|| floats(self.graph, self.node, 2, "bias")).transpose()?;
         let residual = has_residual.then(|| self.tensor(2 + usize::from(has_bias))).transpose()?;
+        let geometry = conv2d_geometry(self.graph, self.node)?;
+        if let Some(tuning) = &self.rules.tuning {
+            tuning.check_size(&geometry).map_err(|error| error.context(describe_node(self.node)))?;
+        }
         let spec = Conv2dSpec {
-            geometry: conv2d_geometry(self.graph, self.node)?,
+            geometry,
             input,
             output: self.output,
             residual: residual.map(|(_, layout)| layout),
             epilogue: Epilogue { bias: has_bias, residual: has_residual, activation },
-            options: self.options,
+            options: self.rules.options(&geometry),
         };
         let conv = self.fit(Conv2d::new(self.set, spec, &weights, bias.as_deref()))?;
         Ok(Lowered {
@@ -184,7 +197,7 @@ impl NodeLowering<'_> {
                 output: self.output,
                 residual: None,
                 epilogue: Epilogue { bias: true, ..Epilogue::NONE },
-                options: self.options,
+                options: self.rules.options(&geometry),
             };
             Kernel::Conv2d(Box::new(self.fit(Conv2d::new(self.set, spec, &scale, Some(&shift)))?))
         } else {

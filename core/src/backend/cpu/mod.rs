@@ -12,6 +12,8 @@ mod prepack;
 mod thread_count;
 #[allow(unsafe_code, reason = "tasks borrow from the caller's stack, which waits for them")]
 mod thread_pool;
+mod tuning;
 
 pub use backend::CpuBackend;
 pub use libvision_kernels::cpu::processor::processor_name;
+pub use tuning::{TunedConv2d, Tuning};

@@ -1,11 +1,13 @@
 //! Two-dimensional convolution: checks the shapes, chooses an algorithm, packs the weights once.
 
+mod algorithm;
 mod direct;
 mod folded;
 mod grouped;
 mod offsets;
 mod winograd;
 
+pub use algorithm::ConvAlgorithm;
 pub(crate) use grouped::{Grouped, GroupedFn};
 pub(crate) use winograd::{
     F23, F43, F44, FilterTransform, InputTransform, Middle, Outer, OutputTransform, WinogradKernels,
@@ -27,6 +29,8 @@ pub struct ConvOptions {
     /// Only algorithms that multiply inputs and weights as they are. Winograd's errs up to ten times more:
     /// about 1e-5 of a layer's largest value.
     pub precise: bool,
+    /// In place of the choice by cost: one of [`Conv2d::candidates`].
+    pub algorithm: Option<ConvAlgorithm>,
 }
 
 /// A convolution and the tensors it works on.
@@ -70,6 +74,15 @@ impl Conv2d {
             Some(scheme) => scheme.border(geometry),
             None => offsets::border(geometry),
         }
+    }
+
+    /// What can compute this geometry on an input in the kernel set's lanes, where there is a choice; otherwise
+    /// empty. An interleaved input is computed without regard to what is asked for.
+    pub fn candidates(geometry: &Conv2dGeometry, precise: bool) -> Vec<ConvAlgorithm> {
+        let winograd = winograd::suitable(geometry).filter(|_| !precise);
+        let winograd: Vec<_> = winograd.filter_map(|scheme| ConvAlgorithm::by_name(scheme.name())).collect();
+        let direct = (!winograd.is_empty()).then_some(ConvAlgorithm::Direct);
+        direct.into_iter().chain(winograd).collect()
     }
 
     /// The lanes that suit a tensor which only this convolution reads and which is written by a
@@ -165,6 +178,11 @@ impl Conv2d {
         }
     }
 
+    /// Sizes of one image.
+    pub fn geometry(&self) -> &Conv2dGeometry {
+        &self.spec.geometry
+    }
+
     /// Multiplications of direct convolution, per image: what rates are reckoned by, whatever the algorithm.
     pub fn multiplications(&self) -> usize {
         self.spec.geometry.multiplications()
@@ -173,7 +191,11 @@ impl Conv2d {
 
 /// The form of Winograd convolution to use, if any.
 fn scheme(g: &Conv2dGeometry, options: ConvOptions) -> Option<&'static Scheme> {
-    if options.precise { None } else { winograd::choose(g) }
+    match options.algorithm {
+        _ if options.precise => None,
+        Some(algorithm) => winograd::suitable(g).find(|scheme| scheme.name() == algorithm.name()),
+        None => winograd::choose(g),
+    }
 }
 
 fn check(
@@ -211,6 +233,15 @@ fn check(
                 set.lanes
             )));
         }
+    }
+    let candidates = Conv2d::candidates(g, spec.options.precise);
+    if let Some(asked) = spec.options.algorithm.filter(|asked| !candidates.contains(asked)) {
+        let names: Vec<&str> = candidates.into_iter().map(ConvAlgorithm::name).collect();
+        return Err(GeometryError::new(format!(
+            "algorithm of a convolution: expected one of [{}], which can compute it, found {}",
+            names.join(", "),
+            asked.name()
+        )));
     }
     let (need, have) = (Conv2d::input_border(set, g, spec.options), spec.input.border);
     if have.top < need.top || have.left < need.left || have.bottom < need.bottom || have.right < need.right {

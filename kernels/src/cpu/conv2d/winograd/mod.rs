@@ -13,7 +13,7 @@ mod scheme;
 pub(crate) use filter::{FilterFn, FilterTransform};
 pub(crate) use input::{F23, F43, F44, InputFn, InputTransform, Middle, Outer};
 pub(crate) use output::{OutputFn, OutputTransform};
-pub(crate) use scheme::{F4_TAPS_4, Scheme, choose, direct_cost};
+pub(crate) use scheme::{F4_TAPS_4, Scheme, choose, direct_cost, suitable};
 
 use super::Conv2dSpec;
 use crate::cpu::gemm::{AlignedFloats, Finish, Panel, TileArguments, split_panels};

@@ -128,6 +128,10 @@ const WEIGHT_COST: usize = 8;
 const LEAST_ROWS: usize = 8;
 
 impl Scheme {
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// Points along one axis: those of the first line, which has the most.
     pub(super) fn points(&self) -> usize {
         self.lines[0].filter.len()
@@ -171,17 +175,19 @@ pub(crate) fn direct_cost(g: &Conv2dGeometry) -> usize {
     weights * (pixels.max(LEAST_ROWS) + WEIGHT_COST)
 }
 
+/// The schemes that can compute this geometry.
+pub(crate) fn suitable(g: &Conv2dGeometry) -> impl Iterator<Item = &'static Scheme> {
+    let window = g.window;
+    let is_suitable = window.size == [3, 3] && window.dilation == [1, 1] && g.groups == 1;
+    let schemes = [&F2, &F4, &F4_STRIDE_2].into_iter();
+    schemes.filter(move |scheme| is_suitable && window.stride == [scheme.stride; 2])
+}
+
 /// The scheme that is faster than direct convolution for one image, if any is. Depends on nothing but the
 /// geometry, so that border, plan and packing agree.
 pub(crate) fn choose(g: &Conv2dGeometry) -> Option<&'static Scheme> {
-    let window = &g.window;
-    if window.size != [3, 3] || window.dilation != [1, 1] || g.groups != 1 {
-        return None;
-    }
     let direct = direct_cost(g);
-    [&F2, &F4, &F4_STRIDE_2]
-        .into_iter()
-        .filter(|scheme| window.stride == [scheme.stride; 2])
+    suitable(g)
         .map(|scheme| (scheme.cost(g), scheme))
         .min_by_key(|(cost, _)| *cost)
         .filter(|(cost, _)| *cost < direct)
