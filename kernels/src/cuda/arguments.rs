@@ -1,4 +1,4 @@
-//! The argument block of each kernel, defined once: [`argument_block!`] makes the Rust struct, and
+//! The argument block of each kernel, defined once: `argument_block!` makes the Rust struct, and
 //! [`header`] prints the same struct for CUDA as `cuda/arguments.cuh`.
 //!
 //! Fields named after tensors hold device addresses. All sizes count elements unless they say otherwise.
