@@ -44,6 +44,11 @@ impl Runner {
         &*self.executable
     }
 
+    /// The inputs of all runs, a batch of each, to be overwritten by who wants others than noise.
+    pub fn inputs_mut(&mut self) -> &mut [Vec<f32>] {
+        &mut self.inputs
+    }
+
     /// The outputs of the last run.
     pub fn outputs(&self) -> &[Vec<f32>] {
         &self.outputs

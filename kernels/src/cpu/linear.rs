@@ -66,12 +66,16 @@ impl Linear {
         let weight = |output: usize, feature: usize, _| weights[output * in_features + feature];
         let packing = Packing::unblocked(panels, lanes, out_features, &table, weight);
         table.order = Vec::new();
-        let mut padded_bias = AlignedFloats::zeroed(blocks * lanes);
-        if let Some(bias) = bias {
-            padded_bias[..bias.len()].copy_from_slice(bias);
-        }
         let finish = Finish::new(activation);
-        Ok(Self { set, in_features, out_features, table, packing, bias: padded_bias, finish })
+        Ok(Self {
+            set,
+            in_features,
+            out_features,
+            table,
+            packing,
+            bias: AlignedFloats::padded(bias, blocks * lanes),
+            finish,
+        })
     }
 
     /// Computes `batch` rows: `x` is plain `[batch, in_features]`, `y` plain `[batch, out_features]`. Panics

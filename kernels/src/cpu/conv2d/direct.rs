@@ -38,17 +38,13 @@ impl Direct {
         let panels = split_panels(spec.output.blocks(), set.tiles.vectors);
         let packing = Packing::new(panels, set.lanes, g.out_channels, &table, reach, weight);
         table.order = Vec::new();
-        let mut padded_bias = AlignedFloats::zeroed(spec.output.blocks() * set.lanes);
-        if let Some(bias) = bias {
-            padded_bias[..bias.len()].copy_from_slice(bias);
-        }
         let residual = spec.residual.map(|shape| (offsets::pixels(&shape), shape.block_stride()));
         Self {
             gemm: Gemm {
                 set,
                 table,
                 packing,
-                bias: padded_bias,
+                bias: AlignedFloats::padded(bias, spec.output.blocks() * set.lanes),
                 input_pixels: offsets::window_pixels(g, &spec.input),
                 output_pixels: offsets::pixels(&spec.output),
                 output_block: spec.output.block_stride(),

@@ -154,10 +154,6 @@ impl GroupedConv {
         }
         let spread =
             (0..group).flat_map(|channel| (0..lanes).map(move |lane| lane / group * group + channel));
-        let mut padded_bias = AlignedFloats::zeroed(blocks * lanes);
-        if let Some(bias) = bias {
-            padded_bias[..bias.len()].copy_from_slice(bias);
-        }
         Some(Self {
             set,
             kernel: set.grouped[kernel],
@@ -169,7 +165,7 @@ impl GroupedConv {
             residual: spec.residual,
             taps,
             weights: packed,
-            bias: padded_bias,
+            bias: AlignedFloats::padded(bias, blocks * lanes),
             finish: Finish::new(spec.epilogue.activation),
         })
     }

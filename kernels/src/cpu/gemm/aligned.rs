@@ -43,6 +43,15 @@ impl AlignedFloats {
         Self { start, len, block: Some(block) }
     }
 
+    /// `values`, if there are any, with zeros behind them up to `len`.
+    pub(crate) fn padded(values: Option<&[f32]>, len: usize) -> Self {
+        let mut floats = Self::zeroed(len);
+        if let Some(values) = values {
+            floats[..values.len()].copy_from_slice(values);
+        }
+        floats
+    }
+
     /// Bytes taken.
     pub(crate) fn bytes(&self) -> usize {
         self.block.as_ref().map_or(0, |_| size_of_val(&**self).next_multiple_of(CACHE_LINE))

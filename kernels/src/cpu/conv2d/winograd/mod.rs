@@ -108,10 +108,6 @@ impl Winograd {
         let packed = filter::pack(set, scheme, &panels, &plain, |point, phase, channel| {
             table.input(point, phase, channel)
         });
-        let mut padded_bias = AlignedFloats::zeroed(spec.output.blocks() * lanes);
-        if let Some(bias) = bias {
-            padded_bias[..bias.len()].copy_from_slice(bias);
-        }
         let padding = g.window.padding;
         Self {
             set,
@@ -125,7 +121,7 @@ impl Winograd {
             table,
             panels,
             weights: packed,
-            bias: padded_bias,
+            bias: AlignedFloats::padded(bias, spec.output.blocks() * lanes),
             tile_offsets: [lanes, width, lanes].map(|step| (0..block_tiles).map(|t| t * step).collect()),
             finish: Finish::new(spec.epilogue.activation),
         }
