@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use tracing_subscriber::filter::Targets;
 
 /// Image recognition from a shell.
 #[derive(Parser)]
@@ -9,6 +10,12 @@ use std::path::PathBuf;
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Command,
+    /// Write what happens to standard error: error, warn, info, debug or trace, or TARGET=LEVEL,... [for
+    /// example: info, libvision::engine=info].
+    ///
+    /// At info there is a line for each request and each run of a batch, with where their time went.
+    #[arg(long, global = true, value_name = "FILTER", env = "RUST_LOG", hide_env_values = true)]
+    pub log: Option<Targets>,
 }
 
 const EXAMPLES: &str = "Examples:

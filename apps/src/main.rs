@@ -12,6 +12,10 @@ mod tune;
 use arguments::{Arguments, Command};
 use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Some of the work failed; the rest was done.
 const EXIT_PARTIAL: u8 = 1;
@@ -19,7 +23,11 @@ const EXIT_PARTIAL: u8 = 1;
 const EXIT_UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
+    let Arguments { command, log } = Arguments::parse();
+    if let Some(filter) = log {
+        write_log(filter);
+    }
+    let outcome = match command {
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Describe(arguments) => describe::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
@@ -43,6 +51,13 @@ fn main() -> ExitCode {
         }
         ExitCode::from(EXIT_UNUSABLE)
     })
+}
+
+/// From here on, what the filter lets through goes to standard error: events, and spans once they end.
+fn write_log(filter: Targets) {
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_span_events(FmtSpan::CLOSE);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

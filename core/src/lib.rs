@@ -31,7 +31,7 @@ pub mod engine;
 pub use crate::backend::cpu::Tuning;
 pub use crate::engine::{
     BatchWindow, Canceller, Engine, EngineOptions, Pending, Prediction, Priority, RequestOptions, Response,
-    Task, Tenant, Timing,
+    Task, Tenant, Timing, TraceContext,
 };
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::image::{DecodeLimits, ImageSource, PixelFormat, RawPixels};

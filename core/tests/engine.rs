@@ -21,6 +21,8 @@ fn options_out_of_range_are_errors_that_say_the_range() {
         EngineOptions { decode_threads: 1000, ..options() },
         EngineOptions { encoded_budget: 0, ..options() },
         EngineOptions { decode_budget: 0, ..options() },
+        EngineOptions { batch_buckets: vec![2, 0], ..options() },
+        EngineOptions { tenant_weights: vec![("a".into(), 0)], ..options() },
     ];
     for options in wrong {
         let engine = libvision::Engine::with_backend(picture_model(), &options, Arc::new(Stub::new()));
@@ -111,7 +113,7 @@ fn waiting_with_a_timeout_gives_the_request_back() {
 #[test]
 fn urgent_requests_go_first_and_tenants_take_turns() {
     let (engine, control) = engine(&EngineOptions { max_batch_size: 1, ..options() });
-    let [a, b] = ["a", "b"].map(|name| engine.tenant(name, 1).expect("a tenant"));
+    let [a, b] = ["a", "b"].map(|name| engine.tenant(name).expect("a tenant"));
     control.hold();
     let (sender, receiver) = mpsc::channel();
     let submit = |name: &'static str, options: RequestOptions| {

@@ -39,6 +39,7 @@ pub fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
                     threads,
                     precise: arguments.precise,
                     tuning: tuning.clone(),
+                    ..CompileOptions::default()
                 },
                 ..repetitions(arguments)
             };

@@ -24,6 +24,9 @@ pub struct CompileOptions {
     pub max_batch_size: usize,
     /// Threads that one run may use; 0 takes what the machine offers.
     pub threads: usize,
+    /// Sizes that batches will be run at, for backends that prepare for each; empty leaves them to the backend,
+    /// which says by [`Executable::batch_buckets`] what it took.
+    pub batch_buckets: Vec<usize>,
     /// Multiply inputs and weights as they are, always: no algorithm that saves multiplications at the
     /// price of rounding. Slower, with less memory for weights.
     pub precise: bool,
@@ -33,7 +36,7 @@ pub struct CompileOptions {
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { max_batch_size: 1, threads: 0, precise: false, tuning: None }
+        Self { max_batch_size: 1, threads: 0, batch_buckets: Vec::new(), precise: false, tuning: None }
     }
 }
 

@@ -43,11 +43,6 @@ impl Completer {
         Self { answer, callbacks }
     }
 
-    /// Whether this gives that answer.
-    pub(super) fn answers(&self, answer: &Arc<Answer>) -> bool {
-        Arc::ptr_eq(&self.answer, answer)
-    }
-
     /// Gives the answer: wakes who waits for it, or hands it to the thread that calls callbacks. Runs no
     /// code of the caller's.
     pub(super) fn complete(self, answer: Result<Response>) {

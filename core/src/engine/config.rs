@@ -19,6 +19,10 @@ pub struct EngineOptions {
     pub max_queue_delay: Duration,
     /// Whether it does: never, always, or as long as that is measured to save time.
     pub window: Window,
+    /// Sizes that batches are run at: a smaller one is filled up to the next of them. Each from 1 to
+    /// [`EngineOptions::LARGEST_BATCH`], in any order; the largest batch is always one, and those beyond it are
+    /// left out. Empty leaves them to the backend, for which any size may be as good.
+    pub batch_buckets: Vec<usize>,
     /// Requests accepted and not yet given to a worker, 1 to [`EngineOptions::LARGEST_QUEUE`]; those that
     /// are decoded or wait in a batch count, those that run do not. One more is refused with `QUEUE_FULL`.
     pub queue_capacity: usize,
@@ -42,6 +46,9 @@ pub struct EngineOptions {
     pub decode_budget: u64,
     /// After how long a request rises to the next priority.
     pub ageing: Duration,
+    /// Shares of tenants beside each other, 1 to 1000, by their names; 1 for those that are not named. At most
+    /// 1024.
+    pub tenant_weights: Vec<(String, u32)>,
     /// Results are given in order of acceptance. Errors that end a request early are not held back.
     pub preserve_order: bool,
     /// After how long, and at least eight times what it was expected to take, a batch that does not end is
@@ -64,6 +71,7 @@ impl Default for EngineOptions {
             max_batch_size: 8,
             max_queue_delay: policy.max_queue_delay,
             window: Window::Throughput,
+            batch_buckets: Vec::new(),
             queue_capacity: policy.queue_capacity,
             decode_threads: 0,
             threads: 0,
@@ -73,6 +81,7 @@ impl Default for EngineOptions {
             encoded_budget: policy.encoded_bytes,
             decode_budget: policy.decode_bytes,
             ageing: policy.ageing,
+            tenant_weights: Vec::new(),
             preserve_order: policy.preserve_order,
             stuck_after: policy.stuck_after,
             outage_patience: policy.outage_patience,
@@ -94,6 +103,9 @@ impl EngineOptions {
     pub(super) fn check(&self) -> Result<()> {
         in_range("max_batch_size", self.max_batch_size, Self::LARGEST_BATCH, "")?;
         in_range("queue_capacity", self.queue_capacity, Self::LARGEST_QUEUE, "")?;
+        for bucket in &self.batch_buckets {
+            in_range("a size in batch_buckets", *bucket, Self::LARGEST_BATCH, "")?;
+        }
         for (name, bytes) in [("encoded_budget", self.encoded_budget), ("decode_budget", self.decode_budget)]
         {
             in_range(name, usize::try_from(bytes).unwrap_or(usize::MAX), isize::MAX as usize, "")?;

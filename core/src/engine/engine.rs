@@ -88,6 +88,7 @@ impl Engine {
     /// The same with everything that an engine takes from its surroundings in the caller's hands.
     pub fn start(model: Arc<Model>, options: &EngineOptions, around: Surroundings) -> Result<Self> {
         options.check()?;
+        let tenants = Tenants::new(&options.tenant_weights)?;
         if let Availability::Unavailable(error) = around.backend.probe() {
             return Err(error);
         }
@@ -96,6 +97,7 @@ impl Engine {
         let compile = CompileOptions {
             max_batch_size,
             threads: options.threads,
+            batch_buckets: options.batch_buckets.clone(),
             precise: options.precise,
             tuning: options.tuning.clone(),
         };
@@ -105,18 +107,12 @@ impl Engine {
         let workers = executable.useful_contexts().max(1);
         let shape = Shape {
             max_batch_size,
-            buckets: executable
-                .batch_buckets()
-                .iter()
-                .copied()
-                .filter(|size| *size < max_batch_size)
-                .collect(),
+            buckets: buckets(&options.batch_buckets, executable.batch_buckets(), max_batch_size),
             decoders: options.decoders(),
             workers,
             // Beside those that run, one is complete and waits, and one is being filled.
             stagings: workers + 2,
-        }
-        .ending_in_the_largest();
+        };
 
         let stagings = (0..shape.stagings).map(|_| Staging::new(executable.inputs(), max_batch_size));
         let stagings: Arc<[Staging]> = stagings.collect::<Result<_>>()?;
@@ -172,7 +168,7 @@ impl Engine {
             device: around.device,
             description,
             threads: Arc::default(),
-            tenants: Tenants::default(),
+            tenants,
             close_timeout: options.close_timeout,
             memory_bytes,
         };
@@ -231,10 +227,10 @@ impl Engine {
         self.submit(image, options)?.wait()
     }
 
-    /// The tenant of this name, for [`RequestOptions::tenant`]; `weight` is its share beside those of others,
-    /// 1 to 1000. At most 1024 names in one engine, else `INVALID_ARGUMENT`.
-    pub fn tenant(&self, name: &str, weight: u32) -> Result<Tenant> {
-        self.tenants.get(name, weight)
+    /// The tenant of this name, for [`RequestOptions::tenant`], with its share in
+    /// [`EngineOptions::tenant_weights`]. At most 1024 names in one engine, else `INVALID_ARGUMENT`.
+    pub fn tenant(&self, name: &str) -> Result<Tenant> {
+        self.tenants.get(name)
     }
 
     /// Whether requests are accepted and every worker can run them. A device that is lost turns it off until
@@ -288,6 +284,18 @@ impl Engine {
 fn record(path: &Path, machine: &Machine) -> Result<Recorder> {
     let file = File::create(path).map_err(|error| Error::from_io(path, error))?;
     Recorder::new(Box::new(BufWriter::new(file)), machine).map_err(|error| Error::from_io(path, error))
+}
+
+/// Sizes that batches are run at: what was asked for, unless the device has its own. The largest is one of them.
+fn buckets(asked: &[usize], own: &[usize], max_batch_size: usize) -> Vec<usize> {
+    let mut buckets = if own.is_empty() { asked } else { own }.to_vec();
+    for size in &mut buckets {
+        *size = max_batch_size.min(*size);
+    }
+    buckets.extend((!buckets.is_empty()).then_some(max_batch_size));
+    buckets.sort_unstable();
+    buckets.dedup();
+    buckets
 }
 
 fn output_bytes(executable: &dyn Executable, max_batch_size: usize) -> usize {

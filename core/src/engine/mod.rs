@@ -12,6 +12,7 @@
 //! | `intake`, `worker`, `workshop` | what decoders and workers do, and where workers are made |
 //! | `trace` | what the machine was told, to decide the same again |
 //! | `metrics` | what is counted and measured |
+//! | `trace_context`, `spans` | which distributed trace a request belongs to; what a `tracing` subscriber sees |
 //! | `completion`, `pending` | where an answer meets its caller |
 //! | `clock`, `shutdown` | the engine's time, and the end of its threads |
 
@@ -33,9 +34,11 @@ mod refusal;
 mod request;
 mod scheduler;
 mod shutdown;
+mod spans;
 mod staging;
 mod tenant;
 pub mod trace;
+mod trace_context;
 mod worker;
 mod workshop;
 
@@ -46,3 +49,4 @@ pub use metrics::{Histogram, Histograms, Metrics};
 pub use pending::{Canceller, Pending};
 pub use request::{Prediction, RequestOptions, Response, Task, Timing};
 pub use tenant::Tenant;
+pub use trace_context::TraceContext;

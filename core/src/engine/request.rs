@@ -2,6 +2,7 @@
 
 use super::machine::Priority;
 use super::tenant::Tenant;
+use super::trace_context::TraceContext;
 use crate::tensor::Tensor;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub struct RequestOptions {
     pub priority: Priority,
     /// Whose request it is; see [`Engine::tenant`](super::Engine::tenant).
     pub tenant: Tenant,
+    /// The distributed trace that it belongs to: carried to the answer and into the request's span.
+    pub trace_context: Option<TraceContext>,
 }
 
 /// One label with its score.
@@ -83,4 +86,6 @@ pub struct Response {
     pub batch_size: usize,
     /// Where the time went.
     pub timing: Timing,
+    /// As the request had it.
+    pub trace_context: Option<TraceContext>,
 }

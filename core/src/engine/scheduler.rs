@@ -8,6 +8,7 @@ use super::machine::{Action, Cost, Event, Machine, Place, RequestId, RunId, RunO
 use super::metrics::{Histograms, Metrics};
 use super::refusal::error_of;
 use super::request::{RequestOptions, Response};
+use super::spans::RequestSpan;
 use super::trace::Recorder;
 use crate::error::{Error, ErrorKind, Result};
 use crossbeam::channel::Sender;
@@ -49,8 +50,20 @@ struct State {
 }
 
 struct OpenRequest {
+    id: RequestId,
     completer: Completer,
     options: RequestOptions,
+    span: RequestSpan,
+    /// The run that it is or was in, for its span.
+    run: Option<RunId>,
+}
+
+/// A request at the door.
+struct Arrival {
+    input: Input,
+    cost: Cost,
+    options: RequestOptions,
+    span: RequestSpan,
 }
 
 /// The ways to the engine's threads. No send ever blocks: the machine gives a thread nothing before it is
@@ -65,14 +78,15 @@ pub(super) struct Channels {
 /// to free.
 #[derive(Default)]
 struct Aftermath {
-    answers: Vec<(Completer, Result<Response>)>,
+    answers: Vec<(OpenRequest, Result<Response>)>,
     requests: Vec<Request>,
     unwanted: Vec<Result<Response>>,
 }
 
 impl Aftermath {
     fn settle(self) {
-        for (completer, answer) in self.answers {
+        for (OpenRequest { id, completer, span, run, .. }, answer) in self.answers {
+            span.end(Some(id), run, answer.as_ref());
             completer.complete(answer);
         }
         drop((self.requests, self.unwanted));
@@ -159,27 +173,34 @@ impl Scheduler {
     ) -> Result<(RequestId, Arc<Answer>)> {
         let answer = Arc::<Answer>::default();
         let mut aftermath = Aftermath::default();
-        let accepted = self.admit(&mut self.state.lock(), input, cost, options, &answer, &mut aftermath);
+        let arrival = Arrival { input, cost, options, span: RequestSpan::new(cost, &options) };
+        let admitted = self.admit(&mut self.state.lock(), arrival, &answer, &mut aftermath);
         aftermath.settle();
-        accepted.map(|id| (id, answer))
+        match admitted {
+            Ok(id) => Ok((id, answer)),
+            Err((span, error)) => {
+                span.end(None, None, Err(&error));
+                Err(error)
+            }
+        }
     }
 
     fn admit(
         &self,
         state: &mut State,
-        input: Input,
-        cost: Cost,
-        options: RequestOptions,
+        arrival: Arrival,
         answer: &Arc<Answer>,
         aftermath: &mut Aftermath,
-    ) -> Result<RequestId> {
+    ) -> std::result::Result<RequestId, (RequestSpan, Error)> {
+        let Arrival { input, cost, options, span } = arrival;
         let Some(channels) = &state.channels else {
-            return Err(Error::new(ErrorKind::EngineClosed, "the engine is closed"));
+            return Err((span, Error::new(ErrorKind::EngineClosed, "the engine is closed")));
         };
         let unread = channels.callbacks.len();
         if unread >= state.machine.policy().queue_capacity {
             let message = format!("{unread} answers wait for callbacks to return, no more are taken on");
-            return Err(Error::new(ErrorKind::QueueFull, message).with_retry_after(Duration::from_millis(1)));
+            let error = Error::new(ErrorKind::QueueFull, message).with_retry_after(Duration::from_millis(1));
+            return Err((span, error));
         }
         let completer = Completer::new(Arc::clone(answer), channels.callbacks.clone());
         let id = state.next_id;
@@ -189,21 +210,17 @@ impl Scheduler {
         let RequestOptions { deadline, priority, tenant, .. } = options;
         let deadline = deadline.map(|deadline| now.after(deadline));
         let event = Event::Arrived { id, tenant: tenant.id, weight: tenant.weight, priority, cost, deadline };
-        state.open.insert(id, OpenRequest { completer, options });
+        state.open.insert(id, OpenRequest { id, completer, options, span, run: None });
         let before = aftermath.answers.len();
         self.step(state, now, event, aftermath);
         // Refused at the door: the caller learns of it here and not by the answer.
-        match state.open.contains_key(&id) {
-            true => Ok(id),
-            false => Self::refusal_of(before, answer, aftermath).map_or(Ok(id), Err),
+        match aftermath.answers[before..].iter().position(|(open, _)| open.id == id) {
+            Some(at) => match aftermath.answers.remove(before + at) {
+                (open, Err(error)) => Err((open.span, error)),
+                (_, Ok(_)) => unreachable!("nothing is answered before it is decoded"),
+            },
+            None => Ok(id),
         }
-    }
-
-    /// Takes the refusal of the request that this is the answer of out of what is to be given.
-    fn refusal_of(before: usize, answer: &Arc<Answer>, aftermath: &mut Aftermath) -> Option<Error> {
-        let is_its = |(completer, _): &(Completer, Result<Response>)| completer.answers(answer);
-        let at = before + aftermath.answers[before..].iter().position(is_its)?;
-        aftermath.answers.remove(at).1.err()
     }
 
     pub(super) fn cancel(&self, id: RequestId) {
@@ -324,6 +341,9 @@ impl Scheduler {
                     for (request, _) in &members {
                         // An error from a run that was split is no answer any more.
                         aftermath.unwanted.extend(state.answers.remove(&request.id));
+                        if let Some(open) = state.open.get_mut(&request.id) {
+                            open.run = Some(run);
+                        }
                     }
                     if let Some(channels) = &state.channels {
                         let _ = channels.workers[worker].send(Batch { run, staging, size, members });
@@ -346,15 +366,15 @@ impl Scheduler {
                     if let Ok(Response { timing, batch_size, .. }) = &answer {
                         state.histograms.add(timing, *batch_size);
                     }
-                    aftermath.answers.extend(state.open.remove(&id).map(|open| (open.completer, answer)));
+                    aftermath.answers.extend(state.open.remove(&id).map(|open| (open, answer)));
                 }
                 Action::Refuse { id, refusal, retry_after } => {
                     aftermath.requests.extend(state.waiting.remove(&id));
                     aftermath.unwanted.extend(state.answers.remove(&id));
                     state.staged.remove(&id);
-                    if let Some(OpenRequest { completer, options }) = state.open.remove(&id) {
-                        let error = error_of(refusal, retry_after, &options, state.machine.policy());
-                        aftermath.answers.push((completer, Err(error)));
+                    if let Some(open) = state.open.remove(&id) {
+                        let error = error_of(refusal, retry_after, &open.options, state.machine.policy());
+                        aftermath.answers.push((open, Err(error)));
                     }
                 }
             }

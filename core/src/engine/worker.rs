@@ -6,6 +6,7 @@ use super::machine::{Place, RunOutcome};
 use super::panic::contained;
 use super::request::{Prediction, Response, Task, Timing};
 use super::scheduler::Scheduler;
+use super::spans;
 use super::staging::Staging;
 use crate::backend::{Executable, ExecutionContext, TensorSpec};
 use crate::error::{Error, ErrorKind, Result};
@@ -44,7 +45,10 @@ impl Worker {
     /// takes its place.
     pub(super) fn run(mut self) {
         while let Ok(batch) = self.batches.recv() {
-            let answers = contained("running a batch", || self.run_batch(&batch));
+            let images = batch.members.iter().map(|(_, place)| place.slots).sum();
+            let span = spans::run(batch.run, images, batch.size);
+            let answers = span.in_scope(|| contained("running a batch", || self.run_batch(&batch)));
+            spans::run_ended(span, answers.as_ref().err());
             let (outcome, answers) = match answers {
                 Ok(answers) => (RunOutcome::Succeeded, answers),
                 Err(error) => (outcome_of(error.kind()), same_for_all(&batch, &error)),
@@ -112,8 +116,13 @@ impl Worker {
         slots: Range<usize>,
         batch_size: usize,
     ) -> Result<Response> {
-        let mut response =
-            Response { predictions: Vec::new(), outputs: Vec::new(), batch_size, timing: Timing::default() };
+        let mut response = Response {
+            predictions: Vec::new(),
+            outputs: Vec::new(),
+            batch_size,
+            timing: Timing::default(),
+            trace_context: request.options.trace_context,
+        };
         match request.options.task {
             Task::Classify { top_k: k, min_score } => {
                 let classes = self.executable.outputs()[0].elements_per_image();

@@ -4,6 +4,7 @@ use super::hand_over::Batch;
 use super::panic::contained;
 use super::scheduler::Scheduler;
 use super::shutdown::Threads;
+use super::spans;
 use super::staging::{Staging, output_buffers};
 use super::worker::Worker;
 use crate::backend::{Executable, ExecutionContext};
@@ -59,15 +60,20 @@ impl Workshop {
         scheduler: &Arc<Scheduler>,
         threads: &Weak<Threads>,
     ) {
+        spans::replacing(index);
         let (workshop, new_scheduler) = (Arc::clone(self), Arc::clone(scheduler));
         let life = move || match contained("replacing a worker", || workshop.bench()) {
             Ok(bench) => {
                 let (commands, batches) = bounded(1);
                 let worker = workshop.worker(Arc::clone(&new_scheduler), batches, bench);
+                spans::replaced(index, None);
                 new_scheduler.rebuilt(index, Some(commands));
                 worker.run();
             }
-            Err(_) => new_scheduler.rebuilt(index, None),
+            Err(error) => {
+                spans::replaced(index, Some(&error));
+                new_scheduler.rebuilt(index, None);
+            }
         };
         let name = format!("libvision-worker-{index}");
         let started = threads.upgrade().is_some_and(|threads| threads.spawn(name, false, life).is_ok());

@@ -18,14 +18,6 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// The same with the largest batch as the last bucket, if there are buckets.
-    pub fn ending_in_the_largest(mut self) -> Self {
-        if !self.buckets.is_empty() {
-            self.buckets.push(self.max_batch_size);
-        }
-        self
-    }
-
     /// The size that so many images are run at.
     pub fn bucket(&self, images: usize) -> usize {
         self.buckets.iter().copied().find(|&bucket| bucket >= images).unwrap_or(images)
