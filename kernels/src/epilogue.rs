@@ -30,6 +30,17 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// One of each kind, for tests that try all of them.
+    pub const ONE_OF_EACH: [Activation; 7] = [
+        Activation::Identity,
+        Activation::Relu,
+        Activation::Clip { low: -0.5, high: 0.75 },
+        Activation::Sigmoid,
+        Activation::Silu,
+        Activation::HardSigmoid { alpha: 0.2, beta: 0.5 },
+        Activation::HardSwish,
+    ];
+
     /// The value of the function, in the straightforward formula.
     pub fn apply(self, x: f32) -> f32 {
         match self {

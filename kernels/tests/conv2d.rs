@@ -11,7 +11,7 @@ use libvision_kernels::geometry::{Padding, Window};
 use libvision_kernels::parallel::Serial;
 use proptest::prelude::*;
 use support::conv::{self, Case, Lanes, Layer, check_bits, fits, windows};
-use support::{ACTIVATIONS, error};
+use support::error;
 
 /// Largest error of a layer, relative to its largest value: sums of up to some thousand products.
 const TOLERANCE: f64 = 4e-6;
@@ -58,7 +58,7 @@ fn many_channels_take_several_k_blocks() {
 
 #[test]
 fn every_epilogue() {
-    for activation in ACTIVATIONS {
+    for activation in Activation::ONE_OF_EACH {
         for (bias, residual) in [(false, false), (false, true), (true, false), (true, true)] {
             let case = Case::new(17, 35, Window::square(3, 1, 1), [6, 7]);
             compare_with_reference(case.epilogue(bias, residual, activation), Lanes::Vector);
@@ -198,7 +198,7 @@ proptest! {
         };
         prop_assume!(fits(&window, size.into()));
         let case = Case::new(channels.0 * groups, channels.1 * groups, window, size.into()).grouped(groups);
-        compare_with_reference(case.epilogue(bias, residual, ACTIVATIONS[activation]), Lanes::Vector);
+        compare_with_reference(case.epilogue(bias, residual, Activation::ONE_OF_EACH[activation]), Lanes::Vector);
     }
 }
 

@@ -9,7 +9,7 @@ use libvision_kernels::epilogue::Activation;
 use libvision_kernels::geometry::{GeometryError, Padding};
 use libvision_kernels::parallel::Serial;
 use libvision_kernels::reference;
-use support::{ACTIVATIONS, Random, SENTINEL, Threads, bits, blocked, error, plain};
+use support::{Random, SENTINEL, Threads, bits, blocked, error, plain};
 
 /// Largest error, relative to the largest value: an exponential and a division.
 const TOLERANCE: f64 = 1e-6;
@@ -37,7 +37,7 @@ fn activations() {
         for (value, extreme) in x.iter_mut().skip(1).zip([-1e30, 1e30, -100.0, 100.0, -88.5, 0.0]) {
             *value = extreme;
         }
-        for activation in ACTIVATIONS {
+        for activation in Activation::ONE_OF_EACH {
             let expected = reference::elementwise::activate(activation, &x);
             for set in usable_sets() {
                 for [a, _, output] in layouts(set, size) {
@@ -59,7 +59,7 @@ fn activations() {
 #[test]
 fn what_is_not_a_number_stays_so() {
     for set in usable_sets() {
-        for activation in ACTIVATIONS {
+        for activation in Activation::ONE_OF_EACH {
             let shape = BlockedShape::plain(1, 1, 3);
             let layer = Elementwise::activate(set, activation, shape, shape).expect("layer");
             let mut y = [0.0; 3];

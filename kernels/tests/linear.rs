@@ -8,7 +8,7 @@ use libvision_kernels::epilogue::Activation;
 use libvision_kernels::parallel::Serial;
 use libvision_kernels::reference;
 use proptest::prelude::*;
-use support::{ACTIVATIONS, Random, Threads, bits, error};
+use support::{Random, Threads, bits, error};
 
 /// Largest error, relative to the largest value: sums of up to some thousand products.
 const TOLERANCE: f64 = 4e-6;
@@ -69,7 +69,7 @@ fn awkward_sizes() {
 
 #[test]
 fn every_epilogue() {
-    for activation in ACTIVATIONS {
+    for activation in Activation::ONE_OF_EACH {
         for has_bias in [false, true] {
             Layer::new(37, 45, has_bias, activation).compare_with_reference(3);
         }

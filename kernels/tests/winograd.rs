@@ -8,7 +8,6 @@ use libvision_kernels::cpu::variants::usable_sets;
 use libvision_kernels::epilogue::Activation;
 use libvision_kernels::geometry::{Padding, Window};
 use proptest::prelude::*;
-use support::ACTIVATIONS;
 use support::conv::{Case, Lanes, Layer, check_bits, compare_with_reference};
 
 /// Largest error of a layer, relative to its largest value. F(4x4) errs most.
@@ -89,7 +88,7 @@ fn stems_are_folded() {
 
 #[test]
 fn every_epilogue() {
-    for activation in ACTIVATIONS {
+    for activation in Activation::ONE_OF_EACH {
         for (bias, residual) in [(false, false), (false, true), (true, false), (true, true)] {
             let plain = case(17, 35, 1, [14, 15]).epilogue(bias, residual, activation);
             compare_with_reference(plain, Lanes::Vector, "winograd f4x4", TOLERANCE);
@@ -188,7 +187,7 @@ proptest! {
         let padding = Padding { top: padding.0, left: padding.1, bottom: padding.2, right: padding.3 };
         let case = case(inputs, outputs, stride, size.into());
         let case = Case { window: Window { padding, ..case.window }, ..case };
-        let case = case.epilogue(true, residual, ACTIVATIONS[activation]);
+        let case = case.epilogue(true, residual, Activation::ONE_OF_EACH[activation]);
         compare_with_reference(case, Lanes::Vector, "", TOLERANCE);
     }
 }

@@ -128,9 +128,16 @@ def _random_conv(rng, state, conv, x):
 
 def random_state(architecture, seed):
     """Random weights by torchvision's names; the same for the same seed."""
+    return fitted_state(architecture, seed)[0]
+
+
+def fitted_state(architecture, seed, pictures=None):
+    """Random weights fitted to `pictures`, or to random ones, and the features that the classifier sees of them."""
     rng = np.random.default_rng(seed)
     state = {}
-    x = np.maximum(_random_conv(rng, state, stem(architecture), random_pictures(rng, 8, 64)), 0)
+    if pictures is None:
+        pictures = random_pictures(rng, 8, 64)
+    x = np.maximum(_random_conv(rng, state, stem(architecture), pictures), 0)
     x = max_pool(x)
     for block in blocks(architecture):
         shortcut = x
@@ -148,7 +155,7 @@ def random_state(architecture, seed):
     weight = rng.standard_normal((architecture.classes, features.shape[1])) / spread
     bias = 0.1 * rng.standard_normal(architecture.classes) - weight @ features.mean(0)
     state["fc.weight"], state["fc.bias"] = weight.astype(np.float32), bias.astype(np.float32)
-    return state
+    return state, features
 
 
 class _Graph:

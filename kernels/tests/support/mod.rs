@@ -4,7 +4,6 @@
 pub(crate) mod conv;
 
 use libvision_kernels::cpu::layout::{self, BlockedShape};
-use libvision_kernels::epilogue::Activation;
 use libvision_kernels::parallel::{Parallel, Serial, Task};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -58,17 +57,6 @@ unsafe impl Parallel for Threads {
         });
     }
 }
-
-/// One of each kind.
-pub(crate) const ACTIVATIONS: [Activation; 7] = [
-    Activation::Identity,
-    Activation::Relu,
-    Activation::Clip { low: -0.5, high: 0.75 },
-    Activation::Sigmoid,
-    Activation::Silu,
-    Activation::HardSigmoid { alpha: 0.2, beta: 0.5 },
-    Activation::HardSwish,
-];
 
 /// Plain images in the blocked layout: a zero border, and numbers in unused lanes that must not matter.
 pub(crate) fn blocked(shape: &BlockedShape, images: &[&[f32]]) -> Vec<f32> {

@@ -81,16 +81,7 @@ fn real_numbers_are_within_the_rounding_of_f32_sums() -> Result<()> {
 
 #[test]
 fn activations_follow_the_sum() -> Result<()> {
-    let activations = [
-        Activation::Identity,
-        Activation::Relu,
-        Activation::Clip { low: -0.5, high: 6.0 },
-        Activation::Sigmoid,
-        Activation::Silu,
-        Activation::HardSigmoid { alpha: 0.2, beta: 0.5 },
-        Activation::HardSwish,
-    ];
-    for activation in activations {
+    for activation in Activation::ONE_OF_EACH {
         let g = geometry(32, 40, 1, Window::square(3, 1, 1), [9, 9]);
         let layer = Layer::exact(g, 1, activation, true);
         for element in Element::ALL {

@@ -1,11 +1,14 @@
 //! Convolution layers to test, of any kind the device has.
 
 use super::{Random, from_device, rounded, to_device};
+use anyhow::{Context, Result};
 use libvision_cuda_emulator::{Access, Counts, Emulator, Memory};
 use libvision_kernels::cuda::conv2d::{Conv2d, Conv2dTensors};
 use libvision_kernels::cuda::element::Element;
+use libvision_kernels::cuda::launch::Launch;
+use libvision_kernels::cuda::window::Depthwise;
 use libvision_kernels::epilogue::Activation;
-use libvision_kernels::geometry::{Conv2dGeometry, Window};
+use libvision_kernels::geometry::{Conv2dGeometry, GeometryError, Window};
 use libvision_kernels::reference;
 
 /// A layer with weights, images and residual, all in plain NCHW.
@@ -114,23 +117,44 @@ impl Layer {
     }
 
     /// The same through an emulated kernel, back in NCHW.
-    pub(crate) fn run(
-        &self,
-        emulator: &Emulator,
-        element: Element,
-        seed: u64,
-    ) -> anyhow::Result<(Vec<f32>, Counts)> {
+    pub(crate) fn run(&self, emulator: &Emulator, element: Element, seed: u64) -> Result<(Vec<f32>, Counts)> {
         let g = &self.geometry;
         let conv = Conv2d::new(g, element, self.activation, matches!(g.in_channels, 3..=4))?;
-        let [inputs, outputs] = conv.stored_channels();
+        let packed = Packed {
+            element,
+            stored: conv.stored_channels(),
+            weights: Memory::new(&conv.pack_weights(&self.weights)),
+            bias: Memory::new(&conv.pack_bias(Some(&self.bias))),
+        };
+        self.launch(emulator, &packed, seed, |tensors| conv.launch(self.images, tensors))
+    }
+
+    /// The same through the kernel for depthwise layers.
+    pub(crate) fn run_depthwise(&self, emulator: &Emulator, element: Element, seed: u64) -> Result<Vec<f32>> {
+        let layer = Depthwise::new(&self.geometry, element, self.activation).context("not depthwise")?;
+        let packed = Packed {
+            element,
+            stored: [layer.stored_channels(); 2],
+            weights: Memory::new(&layer.pack_weights(&self.weights)),
+            bias: Memory::new(&layer.pack_bias(Some(&self.bias))),
+        };
+        let made = self.launch(emulator, &packed, seed, |tensors| layer.launch(self.images, tensors))?;
+        Ok(made.0)
+    }
+
+    fn launch(
+        &self,
+        emulator: &Emulator,
+        packed: &Packed,
+        seed: u64,
+        launch: impl FnOnce(&Conv2dTensors) -> std::result::Result<Launch, GeometryError>,
+    ) -> Result<(Vec<f32>, Counts)> {
+        let g = &self.geometry;
+        let Packed { element, stored: [inputs, outputs], weights, bias } = packed;
         let [in_pixels, out_pixels] = [g.input, g.output].map(|[height, width]| height * width);
-        let x = to_device(element, &self.x, g.in_channels, inputs, in_pixels);
-        let weights = Memory::new(&conv.pack_weights(&self.weights));
-        let bias = Memory::new(&conv.pack_bias(Some(&self.bias)));
-        let residual = self
-            .residual
-            .as_deref()
-            .map(|values| to_device(element, values, g.out_channels, outputs, out_pixels));
+        let x = to_device(*element, &self.x, g.in_channels, *inputs, in_pixels);
+        let store = |values: &[f32]| to_device(*element, values, g.out_channels, *outputs, out_pixels);
+        let residual = self.residual.as_deref().map(store);
         let mut output = Memory::unwritten(self.images * out_pixels * outputs * element.bytes());
         let tensors = Conv2dTensors {
             input: x.address(),
@@ -139,11 +163,19 @@ impl Layer {
             residual: residual.as_ref().map_or(0, Memory::address),
             output: output.address(),
         };
-        let launch = conv.launch(self.images, &tensors)?;
+        let launch = launch(&tensors)?;
         let mut buffers =
-            vec![Access::Read(&x), Access::Read(&weights), Access::Read(&bias), Access::Write(&mut output)];
+            vec![Access::Read(&x), Access::Read(weights), Access::Read(bias), Access::Write(&mut output)];
         buffers.extend(residual.as_ref().map(Access::Read));
         let counts = emulator.launch(&launch, &mut buffers, seed)?;
-        Ok((from_device(element, &output, g.out_channels, outputs, out_pixels), counts))
+        Ok((from_device(*element, &output, g.out_channels, *outputs, out_pixels), counts))
     }
+}
+
+/// What a layer makes of its weights, and how many channels it stores of input and output.
+struct Packed {
+    element: Element,
+    stored: [usize; 2],
+    weights: Memory,
+    bias: Memory,
 }

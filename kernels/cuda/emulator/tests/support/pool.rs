@@ -1,43 +1,12 @@
-//! Layers that treat each channel by itself, run through the emulator.
+//! Pooling, run through the emulator.
 
-use super::conv::Layer;
 use super::{from_device, to_device};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use libvision_cuda_emulator::{Access, Emulator, Memory};
-use libvision_kernels::cuda::conv2d::Conv2dTensors;
 use libvision_kernels::cuda::element::Element;
 use libvision_kernels::cuda::launch::stored_channels;
-use libvision_kernels::cuda::window::{Depthwise, Pooling, global_average_pool, pool};
+use libvision_kernels::cuda::window::{Pooling, global_average_pool, pool};
 use libvision_kernels::geometry::Pool2dGeometry;
-
-impl Layer {
-    /// A depthwise layer through its own kernel.
-    pub(crate) fn run_depthwise(&self, emulator: &Emulator, element: Element, seed: u64) -> Result<Vec<f32>> {
-        let g = &self.geometry;
-        let layer = Depthwise::new(g, element, self.activation).context("not depthwise")?;
-        let (channels, stored) = (g.in_channels, layer.stored_channels());
-        let [in_pixels, out_pixels] = [g.input, g.output].map(|[height, width]| height * width);
-        let x = to_device(element, &self.x, channels, stored, in_pixels);
-        let weights = Memory::new(&layer.pack_weights(&self.weights));
-        let bias = Memory::new(&layer.pack_bias(Some(&self.bias)));
-        let residual =
-            self.residual.as_deref().map(|values| to_device(element, values, channels, stored, out_pixels));
-        let mut output = Memory::unwritten(self.images * out_pixels * stored * element.bytes());
-        let tensors = Conv2dTensors {
-            input: x.address(),
-            weights: weights.address(),
-            bias: bias.address(),
-            residual: residual.as_ref().map_or(0, Memory::address),
-            output: output.address(),
-        };
-        let launch = layer.launch(self.images, &tensors)?;
-        let mut buffers =
-            vec![Access::Read(&x), Access::Read(&weights), Access::Read(&bias), Access::Write(&mut output)];
-        buffers.extend(residual.as_ref().map(Access::Read));
-        emulator.launch(&launch, &mut buffers, seed)?;
-        Ok(from_device(element, &output, channels, stored, out_pixels))
-    }
-}
 
 /// Pools images in NCHW.
 pub(crate) fn run_pool(
