@@ -17,6 +17,32 @@ pub enum Availability {
     Unavailable(Error),
 }
 
+/// Element type that a network is computed in. Inputs and outputs are f32 in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// What suits the device: f32 on the CPU, f16 on CUDA.
+    #[default]
+    Auto,
+    /// Single precision.
+    F32,
+    /// Half precision; sums are f32.
+    F16,
+    /// The upper half of f32; sums are f32.
+    Bf16,
+}
+
+impl Precision {
+    /// Its word in options and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Precision::Auto => "auto",
+            Precision::F32 => "f32",
+            Precision::F16 => "f16",
+            Precision::Bf16 => "bf16",
+        }
+    }
+}
+
 /// Limits and choices for one executable.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompileOptions {
@@ -32,11 +58,23 @@ pub struct CompileOptions {
     pub precise: bool,
     /// Algorithms that were measured, in place of the backend's own choice. Not together with `precise`.
     pub tuning: Option<Arc<Tuning>>,
+    /// Element type to compute in. Fails with `INVALID_ARGUMENT` where the device has no kernels for it.
+    pub precision: Precision,
+    /// Most bytes of a device's own memory that the executable and its contexts may take; the CPU has none.
+    pub device_memory_limit: Option<u64>,
 }
 
 impl Default for CompileOptions {
     fn default() -> Self {
-        Self { max_batch_size: 1, threads: 0, batch_buckets: Vec::new(), precise: false, tuning: None }
+        Self {
+            max_batch_size: 1,
+            threads: 0,
+            batch_buckets: Vec::new(),
+            precise: false,
+            tuning: None,
+            precision: Precision::Auto,
+            device_memory_limit: None,
+        }
     }
 }
 
@@ -171,6 +209,17 @@ pub trait ExecutionContext: Send {
     /// many of the i-th output, or is empty if the caller does not want that output. Blocks until the
     /// results are there. Each image's result has the same bits in any batch and at any place of it.
     fn run(&mut self, batch: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<()>;
+
+    /// As [`run`](Self::run), and gives how long the device was at it, copies included, by its own clock; `None`
+    /// where it has none.
+    fn run_clocked(
+        &mut self,
+        batch: usize,
+        inputs: &[&[f32]],
+        outputs: &mut [&mut [f32]],
+    ) -> Result<Option<Duration>> {
+        self.run(batch, inputs, outputs).map(|()| None)
+    }
 
     /// As [`run`](Self::run), and adds to `times[i]` how long the i-th of [`Executable::steps`] took: its share of
     /// the run, where threads were at different steps. Leaves `times` alone where there are none.

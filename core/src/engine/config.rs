@@ -1,6 +1,7 @@
 //! Names, defaults and bounds of the engine's options; every language reads them from here.
 
 use super::machine::{Policy, Window};
+use crate::backend::Precision;
 use crate::backend::cpu::Tuning;
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::DecodeLimits;
@@ -36,6 +37,12 @@ pub struct EngineOptions {
     /// Algorithms that `vision tune` measured, in place of the choice by a model of costs. Fails with
     /// `TUNING_MISMATCH` if they are for another model or instruction set. Not together with `precise`.
     pub tuning: Option<Arc<Tuning>>,
+    /// Element type that the network is computed in; results are f32 in any case. Fails with `INVALID_ARGUMENT`
+    /// where the device has no kernels for it.
+    pub precision: Precision,
+    /// Most bytes of a CUDA device's memory that the engine may take, at least 1; `None` leaves it to the device.
+    /// Beyond it, making the engine fails with `OUT_OF_MEMORY`. The CPU has none of its own.
+    pub device_memory_limit: Option<u64>,
     /// Largest pictures that are accepted.
     pub limits: DecodeLimits,
     /// Bytes of files and tensors accepted and not yet decoded, at least 1. One more is refused with
@@ -77,6 +84,8 @@ impl Default for EngineOptions {
             threads: 0,
             precise: false,
             tuning: None,
+            precision: Precision::Auto,
+            device_memory_limit: None,
             limits: DecodeLimits::default(),
             encoded_budget: policy.encoded_bytes,
             decode_budget: policy.decode_bytes,
@@ -109,6 +118,9 @@ impl EngineOptions {
         for (name, bytes) in [("encoded_budget", self.encoded_budget), ("decode_budget", self.decode_budget)]
         {
             in_range(name, usize::try_from(bytes).unwrap_or(usize::MAX), isize::MAX as usize, "")?;
+        }
+        if self.device_memory_limit == Some(0) {
+            in_range("device_memory_limit", 0, isize::MAX as usize, "")?;
         }
         match self.decode_threads {
             0 => Ok(()),

@@ -19,7 +19,7 @@ use super::tenant::{Tenant, Tenants};
 use super::trace::Recorder;
 use super::workshop::Workshop;
 use crate::backend::{Availability, Backend, CompileOptions, Executable, TensorSpec, registry};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageSource;
 use crate::model::Model;
 use crate::tensor::Tensor;
@@ -63,16 +63,18 @@ impl Engine {
     /// Prepares `model` for the device, takes all memory and starts the threads. Blocks meanwhile.
     ///
     /// Fails with `INVALID_ARGUMENT` for an option that is zero where that means unlimited, or beyond use;
-    /// with `DEVICE_UNAVAILABLE`, `OPERATOR_UNSUPPORTED` or `OUT_OF_MEMORY` where the device cannot run it.
+    /// with `DEVICE_UNAVAILABLE`, `OPERATOR_UNSUPPORTED` or `OUT_OF_MEMORY` where the device cannot run it. Device
+    /// `auto` takes the CPU instead, and [`Engine::describe`] says why.
     pub fn new(model: Arc<Model>, options: &EngineOptions) -> Result<Self> {
         options.check()?;
         let device = registry::open(&options.device)?;
-        let (backend, clock) = (device.backend, Arc::new(RealClock::new()));
-        Self::start(
-            model,
-            options,
-            Surroundings { backend, device: device.name, reason: device.reason, clock },
-        )
+        let may_fall_back = options.device == "auto" && device.name != "cpu";
+        match Self::start(Arc::clone(&model), options, Surroundings::on(device)) {
+            Err(error) if may_fall_back && suits_another_device(error.kind()) => {
+                Self::start(model, options, Surroundings::on(registry::cpu_instead(&error)?))
+            }
+            started => started,
+        }
     }
 
     /// The same on a backend of the caller's own, whatever `options.device` says: the way in for devices that
@@ -100,6 +102,8 @@ impl Engine {
             batch_buckets: options.batch_buckets.clone(),
             precise: options.precise,
             tuning: options.tuning.clone(),
+            precision: options.precision,
+            device_memory_limit: options.device_memory_limit,
         };
         model.check_file()?;
         let executable = around.backend.compile(model.graph(), &compile)?;
@@ -281,6 +285,12 @@ impl Engine {
     }
 }
 
+/// Whether a model that one device refuses may do on another.
+fn suits_another_device(kind: ErrorKind) -> bool {
+    use ErrorKind::*;
+    matches!(kind, OperatorUnsupported | DeviceUnavailable | DeviceLost | OutOfMemory | TuningMismatch)
+}
+
 fn record(path: &Path, machine: &Machine) -> Result<Recorder> {
     let file = File::create(path).map_err(|error| Error::from_io(path, error))?;
     Recorder::new(Box::new(BufWriter::new(file)), machine).map_err(|error| Error::from_io(path, error))
@@ -310,6 +320,12 @@ impl Drop for Engine {
 }
 
 impl Surroundings {
+    /// The real clock, and a device of the registry.
+    fn on(device: registry::Device) -> Self {
+        let registry::Device { name, backend, reason, .. } = device;
+        Self { backend, device: name, reason, clock: Arc::new(RealClock::new()) }
+    }
+
     /// The real clock, and the backend under its own name.
     pub fn of(backend: Arc<dyn Backend>) -> Self {
         Self {

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use libvision_kernels::cpu::layout::BlockedShape;
 
 /// Floats that every offset is a multiple of: one cache line.
-const GRANULE: usize = 16;
+pub(super) const GRANULE: usize = 16;
 
 /// A tensor that needs a place.
 #[derive(Clone, Copy, Debug)]

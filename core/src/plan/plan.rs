@@ -3,7 +3,7 @@
 use super::borders::{Placed, to_clear};
 use super::layout::LayoutRules;
 use super::lifetimes::{Lifetime, lifetimes};
-use super::place::{Demand, Span, granules, place};
+use super::place::{Demand, GRANULE, Span, granules, place};
 use super::schedule::schedule;
 use super::step::{Step, TensorId};
 use crate::error::{Error, ErrorKind, Result};
@@ -134,6 +134,23 @@ impl Plan {
         let PlannedTensor { offset, layout, .. } = &self.tensors[tensor];
         let start = replica * self.tensor_floats + offset;
         start..start + batch * layout.len()
+    }
+
+    /// Places for tensors that take so many bytes each, whatever their layouts say: an offset for each, a multiple
+    /// of `alignment`, and the end of all. Tensors whose lifetimes overlap do not share memory.
+    pub fn place_bytes(&self, bytes: &[usize], alignment: usize) -> Result<(Vec<usize>, usize)> {
+        let demands = self.tensors.iter().zip(bytes).map(|(tensor, bytes)| Demand {
+            layout: tensor.layout,
+            floats: bytes.div_ceil(alignment).saturating_mul(GRANULE),
+            lifetime: tensor.lifetime,
+        });
+        let (offsets, end) = place(&demands.collect::<Vec<_>>())?;
+        let to_bytes = |floats: usize| {
+            (floats / GRANULE).checked_mul(alignment).ok_or_else(|| {
+                Error::new(ErrorKind::OutOfMemory, "the tensors of one batch exceed what can be addressed")
+            })
+        };
+        Ok((offsets.into_iter().map(to_bytes).collect::<Result<_>>()?, to_bytes(end)?))
     }
 
     /// Floats that no plan could do without: the most that tensors need in one step.
@@ -279,6 +296,25 @@ mod tests {
         let [first, last] = [0, 2].map(|index| plan.range(1, index, 3));
         assert_eq!(last.start, first.start + 2 * replica);
         assert!(last.end <= plan.workspace_start());
+    }
+
+    #[test]
+    fn tensors_of_other_sizes_are_placed_by_the_same_lifetimes() {
+        let (mut graph, x) = graph(&[8, 5, 5]);
+        let mut y = x;
+        for _ in 0..4 {
+            y = node(&mut graph, Op::Activate(Activation::Relu), &[y]);
+        }
+        let plan = plan(graph, y).expect("a plan");
+        let bytes = [1000, 10, 257, 300, 700];
+        let (offsets, end) = plan.place_bytes(&bytes, 256).expect("small");
+        assert!(offsets.iter().all(|offset| offset % 256 == 0) && end == 1024 + 768, "{offsets:?}, {end}");
+        for step in plan.steps() {
+            for (input, output) in step.inputs.iter().flatten().zip(step.output) {
+                let apart = |a: usize, b: usize| offsets[a] + bytes[a] <= offsets[b];
+                assert!(apart(*input, output) || apart(output, *input), "{offsets:?}");
+            }
+        }
     }
 
     #[test]

@@ -52,6 +52,28 @@ impl Element {
         }
     }
 
+    /// Writes a number over the bytes of one element, rounded as by [`Element::push`].
+    ///
+    /// Panics if there are more or fewer bytes.
+    pub fn write(self, bytes: &mut [u8], value: f32) {
+        match self {
+            Element::F16 => bytes.copy_from_slice(&f16::from_f32(value).to_le_bytes()),
+            Element::Bf16 => bytes.copy_from_slice(&bf16::from_f32(value).to_le_bytes()),
+            Element::F32 => bytes.copy_from_slice(&value.to_le_bytes()),
+        }
+    }
+
+    /// The number that the bytes of one element stand for.
+    ///
+    /// Panics if there are fewer.
+    pub fn read(self, bytes: &[u8]) -> f32 {
+        match self {
+            Element::F16 => f16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
+            Element::Bf16 => bf16::from_le_bytes([bytes[0], bytes[1]]).to_f32(),
+            Element::F32 => f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
+        }
+    }
+
     /// The numbers that bytes in memory stand for. Bytes beyond the last whole element are left out.
     pub fn unpack(self, bytes: &[u8]) -> Vec<f32> {
         match self {

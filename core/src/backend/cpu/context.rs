@@ -3,9 +3,9 @@
 use super::executable::CpuExecutable;
 use super::kernel::Operands;
 use super::thread_pool::{Reservation, ThreadPool};
-use crate::backend::{Executable, ExecutionContext, TensorSpec};
+use crate::backend::check_run::check_run;
+use crate::backend::{Executable, ExecutionContext};
 use crate::error::{Error, ErrorKind, Result};
-use crate::graph::show_shape;
 use crate::memory::{Arena, Carved, SharedArena};
 use crate::plan::Work;
 use libvision_kernels::cpu::layout::{clear_border, to_nchw};
@@ -31,32 +31,6 @@ impl CpuContext {
         })?;
         let workers = ThreadPool::global().reserve(executable.threads);
         Ok(Self { executable, arena, _workers: workers })
-    }
-
-    fn check(&self, batch: usize, inputs: &[&[f32]], outputs: &[&mut [f32]]) -> Result<()> {
-        let most = self.executable.max_batch_size();
-        if batch == 0 || batch > most {
-            return Err(invalid(format!("batch size: expected 1 to {most}, found {batch}")));
-        }
-        let (input_specs, output_specs) = (self.executable.inputs(), self.executable.outputs());
-        if (inputs.len(), outputs.len()) != (input_specs.len(), output_specs.len()) {
-            return Err(invalid(format!(
-                "expected {} inputs and {} outputs, found {} and {}",
-                input_specs.len(),
-                output_specs.len(),
-                inputs.len(),
-                outputs.len()
-            )));
-        }
-        for (spec, input) in input_specs.iter().zip(inputs) {
-            check_len("input", spec, batch, input.len())?;
-        }
-        for (spec, output) in output_specs.iter().zip(outputs) {
-            if !output.is_empty() {
-                check_len("output", spec, batch, output.len())?;
-            }
-        }
-        Ok(())
     }
 
     /// As long as there is an image for each thread, each takes one through all steps by itself: nobody waits for
@@ -152,7 +126,7 @@ impl Run<'_, '_> {
 
 impl ExecutionContext for CpuContext {
     fn run(&mut self, batch: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<()> {
-        self.check(batch, inputs, outputs)?;
+        check_run(&*self.executable, batch, inputs, outputs)?;
         self.run_batch(batch, inputs, outputs, None);
         Ok(())
     }
@@ -164,7 +138,7 @@ impl ExecutionContext for CpuContext {
         outputs: &mut [&mut [f32]],
         times: &mut [Duration],
     ) -> Result<()> {
-        self.check(batch, inputs, outputs)?;
+        check_run(&*self.executable, batch, inputs, outputs)?;
         let steps = self.executable.steps.len();
         if times.len() != steps {
             return Err(invalid(format!(
@@ -179,19 +153,4 @@ impl ExecutionContext for CpuContext {
 
 fn invalid(message: String) -> Error {
     Error::new(ErrorKind::InvalidArgument, message)
-}
-
-fn check_len(what: &str, spec: &TensorSpec, batch: usize, found: usize) -> Result<()> {
-    let expected = batch * spec.elements_per_image();
-    if found == expected {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::ShapeMismatch,
-        format!(
-            "{what} {:?}: expected {expected} elements for {batch} images of {}, found {found}",
-            spec.name,
-            show_shape(&spec.shape)
-        ),
-    ))
 }

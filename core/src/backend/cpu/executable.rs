@@ -4,7 +4,9 @@ use super::context::CpuContext;
 use super::lower::{CpuRules, Lowered, lower};
 use super::thread_count::thread_count;
 use super::thread_pool::ThreadPool;
-use crate::backend::{CompileOptions, Executable, ExecutionContext, MemoryNeed, StepDescription, TensorSpec};
+use crate::backend::{
+    CompileOptions, Executable, ExecutionContext, MemoryNeed, Precision, StepDescription, TensorSpec,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, ValueId};
 use crate::plan::Plan;
@@ -37,6 +39,12 @@ impl CpuExecutable {
             return Err(Error::new(
                 ErrorKind::InvalidArgument,
                 "max_batch_size: expected at least 1, found 0",
+            ));
+        }
+        if !matches!(options.precision, Precision::Auto | Precision::F32) {
+            return Err(Error::new(
+                ErrorKind::InvalidArgument,
+                format!("precision: the CPU computes in f32, found {:?}", options.precision.name()),
             ));
         }
         let threads = thread_count(options.threads)?;

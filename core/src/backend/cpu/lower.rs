@@ -1,8 +1,9 @@
 //! From steps of a plan to kernels: one arm per operator.
 
 use super::kernel::{Kernel, ScaleShift};
-use super::prepack::{aligned, broadcast, constant, floats, scale_and_shift};
+use super::prepack::{aligned, broadcast};
 use super::tuning::Tuning;
+use crate::backend::constants::{constant, floats, scale_and_shift};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, Node, Op, describe_node, show_shape};
 use crate::plan::{LayoutRules, Plan, Step, TensorId, Work, conv2d_geometry};
