@@ -34,6 +34,12 @@ pub enum Command {
     Classify(ClassifyArguments),
     /// Print what a model is and how it will run here: preprocessing, fusions, plan, memory.
     Describe(DescribeArguments),
+    /// Say what of this machine can be used, and what to do about the rest.
+    ///
+    /// One line per finding: CPU, threads, driver, devices, memory, and with -m the model itself. Exit code 0: all
+    /// that was asked for works; 1: something does not.
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(DoctorArguments),
     /// Measure how fast a model runs here, whole or layer by layer.
     ///
     /// Runs the network alone, without pictures and queue, on seeded noise. Rates count the multiplications
@@ -77,6 +83,23 @@ pub struct ClassifyArguments {
     #[arg(long, value_name = "S", default_value_t = 0.0)]
     pub min_score: f32,
     /// One JSON object a line, one line a picture.
+    #[arg(long)]
+    pub json: bool,
+}
+
+const DOCTOR_EXAMPLES: &str = "Examples:
+  vision doctor
+  vision doctor -m examples/model --device cuda:0 --json";
+
+#[derive(Args)]
+pub struct DoctorArguments {
+    /// A model to run once and compare with the CPU.
+    #[arg(short, long, value_name = "MODEL")]
+    pub model: Option<PathBuf>,
+    /// auto, cpu or cuda:N; a device that is named must work.
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// One JSON object a line, one line a finding.
     #[arg(long)]
     pub json: bool,
 }

@@ -4,6 +4,7 @@ mod arguments;
 mod bench;
 mod classify;
 mod describe;
+mod doctor;
 mod images;
 mod replay;
 mod session;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Describe(arguments) => describe::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Explain(arguments) => replay::explain(&arguments),

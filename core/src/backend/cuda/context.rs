@@ -33,7 +33,11 @@ impl CudaContext {
 
     fn with<T>(&mut self, work: impl FnOnce(&CudaExecutable, &mut Workplace) -> Result<T>) -> Result<T> {
         match self.workplace.lock().as_mut() {
-            Some(workplace) => work(&self.executable, workplace),
+            Some(workplace) => {
+                // Runs may come from any thread; from here to their end they stay on this one.
+                workplace.stream.device().bind()?;
+                work(&self.executable, workplace)
+            }
             None => Err(Error::new(
                 ErrorKind::DeviceLost,
                 "the device was lost in another context, and with it what this one had there",

@@ -134,7 +134,7 @@ impl std::error::Error for Missing {}
 
 impl From<Missing> for Error {
     fn from(missing: Missing) -> Self {
-        Error::new(ErrorKind::DeviceUnavailable, format!("{missing}; {}", missing.fix())).with_source(missing)
+        Error::new(ErrorKind::DeviceUnavailable, format!("{missing}; {}", missing.fix()))
     }
 }
 
