@@ -308,7 +308,7 @@ mod tests {
         let plan = plan(graph, y).expect("a plan");
         let bytes = [1000, 10, 257, 300, 700];
         let (offsets, end) = plan.place_bytes(&bytes, 256).expect("small");
-        assert!(offsets.iter().all(|offset| offset % 256 == 0) && end == 1024 + 768, "{offsets:?}, {end}");
+        assert!(offsets.iter().all(|offset| offset % 256 == 0) && end == 1024 + 256, "{offsets:?}, {end}");
         for step in plan.steps() {
             for (input, output) in step.inputs.iter().flatten().zip(step.output) {
                 let apart = |a: usize, b: usize| offsets[a] + bytes[a] <= offsets[b];
