@@ -290,6 +290,21 @@ fn bias_residual_and_activation_go_into_the_convolution() {
 }
 
 #[test]
+fn an_activation_in_several_nodes_goes_into_the_convolution_too() {
+    let nodes = vec![
+        conv3x3("x", "w", "c"),
+        node("Sigmoid", &["c"], "s", vec![]),
+        node("Mul", &["c", "s"], "y", vec![]),
+    ];
+    check(
+        import(&[-1, 4, 5, 5], nodes, vec![weights("w", &[4, 4, 3, 3], 1)]),
+        "fuse_conv_epilogue",
+        &["c = Conv2d 3x3 border 1,1,1,1(x, const w)", "s = Activate sigmoid(c)", "y = Mul(c, s)"],
+        &["y = Conv2d 3x3 border 1,1,1,1 silu(x, const w)"],
+    );
+}
+
+#[test]
 fn of_two_convolutions_the_later_one_adds() {
     let nodes = vec![
         conv3x3("x", "w1", "main"),

@@ -22,8 +22,9 @@ pub unsafe trait Parallel: Sync {
     /// Number of tasks that may run at the same time, at least 1. Constant for the life of the value.
     fn threads(&self) -> usize;
 
-    /// Runs the tasks and blocks until all have ended. Indices are best handed out in rising order, each
-    /// to whichever thread is free: a thread that comes late then costs nothing.
+    /// Runs the tasks and blocks until all have ended. Each thread is best given a share of neighbouring tasks, the
+    /// first thread the first ones, and then what others have not begun: kernels number tasks by their place in
+    /// the image, so that a thread reads what it wrote in the step before.
     fn for_each(&self, tasks: usize, f: &(dyn Fn(Task) + Sync));
 }
 
@@ -58,6 +59,36 @@ pub(crate) fn for_each_range(
     let most = if threads == 1 { 1 } else { threads * RANGES_PER_THREAD };
     let parts = total.div_ceil(smallest.max(1)).min(most);
     parallel.for_each(parts, &|task: Task| f(part(total, parts, task.index)));
+}
+
+/// Rows of images in the blocked layout.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows {
+    pub(crate) images: usize,
+    pub(crate) blocks: usize,
+    pub(crate) height: usize,
+    /// Rows of one block that are worth a task.
+    pub(crate) per_task: usize,
+}
+
+impl Rows {
+    /// Runs `f` on each (image, block, row). Tasks are numbered from the top of the first image to the bottom of
+    /// the last, whatever their blocks.
+    pub(crate) fn for_each(self, parallel: &dyn Parallel, f: impl Fn(usize, usize, usize) + Sync) {
+        let Self { images, blocks, height, per_task } = self;
+        let rows = images * height;
+        let most = (rows * blocks).div_ceil(per_task.max(1));
+        let threads = parallel.threads();
+        let wanted = if threads == 1 { images } else { most.min(threads * RANGES_PER_THREAD) };
+        let bands = rows.min(wanted);
+        let block_parts = wanted.div_ceil(bands.max(1)).min(blocks);
+        parallel.for_each(bands * block_parts, &|task: Task| {
+            let band = part(rows, bands, task.index / block_parts);
+            for block in part(blocks, block_parts, task.index % block_parts) {
+                band.clone().for_each(|row| f(row / height, block, row % height));
+            }
+        });
+    }
 }
 
 /// Range number `index` of `parts` nearly equal ranges of `0..total`.
@@ -99,6 +130,42 @@ impl<'a> Parts<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Says that it has so many threads, and runs everything on one.
+    struct Pretend(usize);
+
+    // SAFETY: as for `Serial`.
+    unsafe impl Parallel for Pretend {
+        fn threads(&self) -> usize {
+            self.0
+        }
+
+        fn for_each(&self, tasks: usize, f: &(dyn Fn(Task) + Sync)) {
+            Serial.for_each(tasks, f);
+        }
+    }
+
+    #[test]
+    fn every_row_comes_once_and_from_top_to_bottom() {
+        for (images, blocks, height) in
+            [(1, 1, 1), (1, 7, 1), (2, 3, 5), (1, 2, 0), (0, 2, 3), (3, 0, 2), (1, 42, 14)]
+        {
+            for (threads, per_task) in [(1, 8), (2, 1), (2, 8), (3, 4), (64, 1)] {
+                let rows = Rows { images, blocks, height, per_task };
+                let seen = std::sync::Mutex::new(Vec::new());
+                rows.for_each(&Pretend(threads), |image, block, y| {
+                    seen.lock().expect("no panic before").push((image, block, y));
+                });
+                let mut seen = seen.into_inner().expect("no panic before");
+                let tops: Vec<usize> =
+                    seen.iter().filter(|row| row.1 == 0).map(|row| row.0 * height + row.2).collect();
+                assert!(tops.is_sorted(), "{images} {blocks} {height} {threads}: {tops:?}");
+                seen.sort_unstable();
+                seen.dedup();
+                assert_eq!(seen.len(), images * blocks * height, "{images} {blocks} {height} {threads}");
+            }
+        }
+    }
 
     #[test]
     fn ranges_cover_everything_once() {

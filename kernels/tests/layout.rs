@@ -56,7 +56,7 @@ fn unused_lanes_become_zero_and_the_border_stays() {
         assert_eq!(count(1.0, &tensor), image.len(), "{shape:?}");
         assert_eq!(count(0.0, &tensor), inside - image.len(), "{shape:?}");
         assert_eq!(count(7.0, &tensor), shape.len() - inside, "{shape:?}");
-        clear_border(&shape, 1, &mut tensor);
+        clear_border(&Serial, &shape, 1, &mut tensor);
         assert_eq!(count(1.0, &tensor), image.len(), "{shape:?}");
         assert_eq!(count(0.0, &tensor), shape.len() - image.len(), "{shape:?}");
     }

@@ -51,7 +51,9 @@ fn run(
         libvision_kernels::cpu::layout::from_nchw(&Serial, &input, images.len(), &plain, &mut tensor);
     }
     let mut result = vec![SENTINEL; images.len() * output.len()];
-    pool.expect("pool").run(parallel, images.len(), &tensor, &mut result);
+    let pool = pool.expect("pool");
+    let mut workspace = vec![SENTINEL; pool.workspace_len()];
+    pool.run(parallel, images.len(), &tensor, &mut result, &mut workspace);
     plain(&output, images.len(), &result)
 }
 
@@ -131,7 +133,7 @@ proptest! {
 #[test]
 fn global_average() {
     for channels in [1, 3, 8, 17, 64] {
-        for [height, width] in [[1, 1], [2, 3], [7, 7], [15, 4]] {
+        for [height, width] in [[1, 1], [2, 3], [7, 7], [15, 4], [37, 2]] {
             let image = Random::new(7).values(channels * height * width, 1.0);
             let expected = reference::pool2d::global_average_pool(channels, &image);
             for set in usable_sets() {
@@ -143,7 +145,9 @@ fn global_average() {
                     let [input, output] = shapes;
                     let mut result = vec![SENTINEL; 2 * output.len()];
                     let pool = Pool2d::global_average_pool(set, input, output).expect("pool");
-                    pool.run(&Serial, 2, &blocked(&input, &[&image, &image]), &mut result);
+                    let mut workspace = vec![SENTINEL; pool.workspace_len()];
+                    let images = blocked(&input, &[&image, &image]);
+                    pool.run(&Serial, 2, &images, &mut result, &mut workspace);
                     for image in result.chunks_exact(output.len()) {
                         assert!(error(&image[..channels], &expected) <= TOLERANCE, "{channels} {}", set.isa);
                     }

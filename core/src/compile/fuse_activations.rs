@@ -21,16 +21,31 @@ impl Pass for FuseActivations {
             }
             let Some((activation, x)) = recognise(graph, index) else { continue };
             let name = graph.node(index).name.clone();
+            let inner = graph.node(index).inputs.clone();
             graph.replace(index, Op::Activate(activation), vec![x]);
+            remove_unread(graph, inner);
             let what = match activation {
                 Activation::Silu => "x * sigmoid(x) to SiLU",
                 Activation::HardSwish => "x * hard_sigmoid(x) to hard swish",
                 _ => "clip(x + 3, 0, 6) / 6 to hard sigmoid",
             };
-            // What it read before is dead now unless others read it; `remove_dead_nodes` decides.
             diagnostics.fired(self.name(), name, what);
         }
         Ok(())
+    }
+}
+
+/// Removes the nodes that compute these values for nobody: as readers of `x` they would keep the activation from
+/// moving into what computes `x`.
+fn remove_unread(graph: &mut GraphMutator<'_>, mut values: Vec<ValueId>) {
+    while let Some(value) = values.pop() {
+        if let Some(producer) = graph.producer(value)
+            && graph.readers(value).is_empty()
+            && !graph.is_output(value)
+        {
+            values.extend(graph.node(producer).inputs.iter().copied());
+            graph.remove(producer);
+        }
     }
 }
 

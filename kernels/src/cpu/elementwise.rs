@@ -5,7 +5,7 @@ use super::simd::{Kernel, MAX_LANES, Vector, activate};
 use super::variants::KernelSet;
 use crate::epilogue::Activation;
 use crate::geometry::GeometryError;
-use crate::parallel::{Parallel, Parts, for_each_range};
+use crate::parallel::{Parallel, Parts, Rows};
 
 /// Floats that are worth a task.
 const FLOATS_PER_TASK: usize = 4096;
@@ -104,16 +104,10 @@ impl Elementwise {
         assert_eq!(output.len(), batch * self.output.len(), "output of an element-wise function");
         let output = Parts::new(output);
         let second = self.b.as_ref().zip(b);
-        let rows_per_image = self.a.blocks() * self.a.height;
         let floats = self.a.width * self.a.lanes;
-        let smallest = FLOATS_PER_TASK.div_ceil(floats.max(1));
-        for_each_range(parallel, batch * rows_per_image, smallest, |rows| {
-            for row in rows {
-                let (image, row) = (row / rows_per_image, row % rows_per_image);
-                let (block, y) = (row / self.a.height, row % self.a.height);
-                self.row([image, block, y], a, second, &output);
-            }
-        });
+        let per_task = FLOATS_PER_TASK.div_ceil(floats.max(1));
+        Rows { images: batch, blocks: self.a.blocks(), height: self.a.height, per_task }
+            .for_each(parallel, |image, block, y| self.row([image, block, y], a, second, &output));
     }
 
     fn row(

@@ -1,13 +1,17 @@
 //! Pooling in the blocked layout, a vector of channels at a time. The border is never read.
 
 use super::layout::BlockedShape;
-use super::simd::{Kernel, MAX_LANES, Vector};
+use super::simd::{Kernel, Vector};
 use super::variants::KernelSet;
 use crate::geometry::{GeometryError, Pool2dGeometry, Window};
-use crate::parallel::{Parallel, Parts, for_each_range};
+use crate::parallel::{Parallel, Parts, Rows, part};
 
 /// Output rows that are worth a task.
 const ROWS_PER_TASK: usize = 8;
+/// Parts from top to bottom that a global average sums by themselves, if there are as many rows.
+const BANDS: usize = 8;
+/// Channel blocks of a band that are worth a task.
+const BLOCKS_PER_TASK: usize = 8;
 
 /// A pooling layer, for any batch. Shared by threads.
 ///
@@ -74,22 +78,40 @@ impl Pool2d {
         Ok(Self { set, kind: Kind::GlobalAverage, input, output })
     }
 
-    /// Pools `batch` images. Writes the inside of `output` only. Panics if a slice has another length than
+    /// Floats of workspace that a run needs.
+    pub fn workspace_len(&self) -> usize {
+        match self.kind {
+            Kind::GlobalAverage => self.bands() * self.input.blocks() * self.input.lanes,
+            Kind::Max(_) | Kind::Average { .. } => 0,
+        }
+    }
+
+    /// Pools `batch` images. Writes the inside of `output` only. `workspace` holds at least
+    /// [`workspace_len`](Self::workspace_len) floats, of any content. Panics if a slice has another length than
     /// its shape says.
-    pub fn run(&self, parallel: &dyn Parallel, batch: usize, input: &[f32], output: &mut [f32]) {
+    pub fn run(
+        &self,
+        parallel: &dyn Parallel,
+        batch: usize,
+        input: &[f32],
+        output: &mut [f32],
+        workspace: &mut [f32],
+    ) {
         assert_eq!(input.len(), batch * self.input.len(), "input of a pooling");
         assert_eq!(output.len(), batch * self.output.len(), "output of a pooling");
-        let output = Parts::new(output);
+        assert!(workspace.len() >= self.workspace_len(), "workspace of a pooling");
         match self.kind {
             Kind::Max(window) => {
+                let output = Parts::new(output);
                 self.windows(parallel, batch, input, &output, &window, None, self.set.max_pool);
             }
             Kind::Average { window, count_include_pad } => {
                 let all = window.size[0] * window.size[1];
                 let divisor = count_include_pad.then_some(all as f32);
+                let output = Parts::new(output);
                 self.windows(parallel, batch, input, &output, &window, divisor, self.set.average_pool);
             }
-            Kind::GlobalAverage => self.global(parallel, batch, input, &output),
+            Kind::GlobalAverage => self.global(parallel, batch, input, output, workspace),
         }
     }
 
@@ -105,60 +127,73 @@ impl Pool2d {
         kernel: PoolFn,
     ) {
         let (from, to) = (&self.input, &self.output);
-        let rows_per_image = to.blocks() * to.height;
-        for_each_range(parallel, batch * rows_per_image, ROWS_PER_TASK, |rows| {
-            for row in rows {
-                let (image, row) = (row / rows_per_image, row % rows_per_image);
-                let (block, y) = (row / to.height, row % to.height);
-                let taps = inside(window, 0, y, from.height);
-                let line = PoolRow {
-                    input: input[image * from.len() + block * from.block_stride() + from.pixel(0, 0)..]
-                        .as_ptr(),
-                    row_stride: from.row_stride(),
-                    width: from.width,
-                    first_row: taps.first,
-                    row_taps: taps.count,
-                    window: *window,
-                    divisor,
-                    output: output
-                        .start()
-                        .wrapping_add(image * to.len() + block * to.block_stride() + to.pixel(y as isize, 0)),
-                    pixels: to.width,
-                };
-                // SAFETY: taps are limited to the image; each row is in one task; a kernel set exists only
-                // where the CPU has its instructions.
-                unsafe { kernel(&line) };
-            }
+        let rows = Rows { images: batch, blocks: to.blocks(), height: to.height, per_task: ROWS_PER_TASK };
+        rows.for_each(parallel, |image, block, y| {
+            let taps = inside(window, 0, y, from.height);
+            let line = PoolRow {
+                input: input[image * from.len() + block * from.block_stride() + from.pixel(0, 0)..].as_ptr(),
+                row_stride: from.row_stride(),
+                width: from.width,
+                first_row: taps.first,
+                row_taps: taps.count,
+                window: *window,
+                divisor,
+                output: output
+                    .start()
+                    .wrapping_add(image * to.len() + block * to.block_stride() + to.pixel(y as isize, 0)),
+                pixels: to.width,
+            };
+            // SAFETY: taps are limited to the image; each row is in one task; a kernel set exists only
+            // where the CPU has its instructions.
+            unsafe { kernel(&line) };
         });
     }
 
-    fn global(&self, parallel: &dyn Parallel, batch: usize, input: &[f32], output: &Parts) {
-        let (from, to) = (&self.input, &self.output);
-        for_each_range(parallel, batch * from.blocks(), ROWS_PER_TASK, |blocks| {
-            for index in blocks {
-                let (image, block) = (index / from.blocks(), index % from.blocks());
-                let mut sums = [0.0; MAX_LANES];
+    fn bands(&self) -> usize {
+        self.input.height.min(BANDS)
+    }
+
+    /// Sums bands of rows, which are where the step before has left them, and then the few sums.
+    fn global(
+        &self,
+        parallel: &dyn Parallel,
+        batch: usize,
+        input: &[f32],
+        output: &mut [f32],
+        workspace: &mut [f32],
+    ) {
+        let (from, to, bands) = (&self.input, &self.output, self.bands());
+        let width = from.blocks() * from.lanes;
+        let sums = &mut workspace[..bands * width];
+        let count = (from.height * from.width) as f32;
+        for image in 0..batch {
+            let parts = Parts::new(sums);
+            let rows = Rows { images: 1, blocks: from.blocks(), height: bands, per_task: BLOCKS_PER_TASK };
+            rows.for_each(parallel, |_, block, band| {
+                let rows = part(from.height, bands, band);
+                let first = image * from.len() + block * from.block_stride();
+                let at = band * width + block * from.lanes;
+                // SAFETY: each block of each band is in one task.
+                let sums = unsafe { parts.part(at..at + from.lanes) };
                 let sum = SumBlock {
-                    input: input[image * from.len() + block * from.block_stride() + from.pixel(0, 0)..]
-                        .as_ptr(),
+                    input: input[first + from.pixel(rows.start as isize, 0)..].as_ptr(),
                     row_stride: from.row_stride(),
-                    height: from.height,
+                    height: rows.len(),
                     width: from.width,
                     sums: sums.as_mut_ptr(),
                 };
-                // SAFETY: the block lies within the input; `sums` holds a vector; a kernel set exists only
+                // SAFETY: the rows lie within the input; `sums` holds a vector; a kernel set exists only
                 // where the CPU has its instructions.
                 unsafe { (self.set.sum_block)(&sum) };
-                let first = block * from.lanes;
-                let count = (from.height * from.width) as f32;
-                for (channel, sum) in (first..from.channels.min(first + from.lanes)).zip(sums) {
-                    let at = image * to.len() + to.element(channel, 0, 0);
-                    // SAFETY: each channel is in one task.
-                    let value = unsafe { output.part(at..at + 1) };
-                    value[0] = sum / count;
-                }
+            });
+            let (total, others) = sums.split_at_mut(width);
+            for others in others.chunks_exact(width.max(1)) {
+                total.iter_mut().zip(others).for_each(|(total, sum)| *total += sum);
             }
-        });
+            for (channel, total) in total[..from.channels].iter().enumerate() {
+                output[image * to.len() + to.element(channel, 0, 0)] = total / count;
+            }
+        }
     }
 }
 
@@ -299,7 +334,7 @@ unsafe fn reduce<V: Vector>(row: &PoolRow, x: usize, start: V, combine: impl Fn(
 
 pub(crate) type SumBlockFn = unsafe fn(&SumBlock);
 
-/// The sum of all pixels of one channel block.
+/// The sum of all pixels of some rows of one channel block.
 ///
 /// # Safety
 /// `input` must hold the rows and columns named, `sums` one vector.

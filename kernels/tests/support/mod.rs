@@ -62,7 +62,7 @@ unsafe impl Parallel for Threads {
 pub(crate) fn blocked(shape: &BlockedShape, images: &[&[f32]]) -> Vec<f32> {
     let mut tensor = vec![777.0; images.len() * shape.len()];
     layout::from_nchw(&Serial, shape, images.len(), &images.concat(), &mut tensor);
-    layout::clear_border(shape, images.len(), &mut tensor);
+    layout::clear_border(&Serial, shape, images.len(), &mut tensor);
     for image in tensor.chunks_exact_mut(shape.len().max(1)) {
         for channel in shape.channels..shape.blocks() * shape.lanes {
             for y in 0..shape.height {

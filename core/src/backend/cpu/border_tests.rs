@@ -9,6 +9,7 @@ use libvision_kernels::cpu::layout::clear_border;
 use libvision_kernels::cpu::variants::usable_sets;
 use libvision_kernels::epilogue::Activation;
 use libvision_kernels::geometry::{Padding, Window};
+use libvision_kernels::parallel::Serial;
 use std::sync::Arc;
 
 const BATCH: usize = 3;
@@ -123,7 +124,7 @@ fn poison(context: &mut CpuContext) {
     is_written[plan.workspace_start()..].fill(true);
     for (index, tensor) in plan.tensors().iter().enumerate() {
         let mut inside = vec![1.0; plan.images() * tensor.layout.len()];
-        clear_border(&tensor.layout, plan.images(), &mut inside);
+        clear_border(&Serial, &tensor.layout, plan.images(), &mut inside);
         for replica in 0..plan.replicas() {
             let place = is_written[plan.range(index, replica, plan.images())].iter_mut();
             place.zip(&inside).for_each(|(written, inside)| *written |= *inside == 1.0);

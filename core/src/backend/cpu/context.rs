@@ -111,7 +111,7 @@ impl Run<'_, '_> {
         // SAFETY: replica and workspaces are this call's alone.
         let carved = unsafe { self.arena.carve(plan.range(target, replica, count), workspace) };
         if step.clear_border {
-            clear_border(&plan.tensors()[target].layout, count, carved.output);
+            clear_border(parallel, &plan.tensors()[target].layout, count, carved.output);
         }
         let tensor = |id| carved.rest.part(plan.range(id, replica, count));
         let first = match step.work {

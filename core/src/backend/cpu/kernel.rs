@@ -66,7 +66,7 @@ impl Kernel {
                 if *leaves_lanes {
                     output.fill(0.0);
                 }
-                pool.run(team, batch, first, output);
+                pool.run(team, batch, first, output, workspace);
             }
             Kernel::Elementwise(elementwise) => elementwise.run(team, batch, first, second, output),
             Kernel::WithConstant(elementwise, constant) => {
@@ -94,6 +94,7 @@ impl Kernel {
     pub(super) fn workspace_len(&self) -> usize {
         match self {
             Kernel::Conv2d(conv) => conv.workspace_len(1),
+            Kernel::Pool2d { pool, .. } => pool.workspace_len(),
             Kernel::ScaleShift(scale_shift) => scale_shift.scale.len(),
             _ => 0,
         }

@@ -8,7 +8,7 @@ use super::winograd::{F4_TAPS_4, Winograd, direct_cost};
 use crate::cpu::layout::BlockedShape;
 use crate::cpu::variants::KernelSet;
 use crate::geometry::{Conv2dGeometry, Padding, Window};
-use crate::parallel::{Parallel, Parts, for_each_range};
+use crate::parallel::{Parallel, Parts, Rows};
 
 /// Taps along each axis of the folded window.
 const TAPS: usize = 4;
@@ -99,16 +99,16 @@ impl Folded {
     /// Writes all of the folded picture, its border included.
     fn fold(&self, parallel: &dyn Parallel, picture: &[f32], folded: &mut [f32]) {
         let (shape, stride) = (&self.folded, self.folded.row_stride());
-        let rows = folded.len() / stride;
-        let rows_per_block = rows / shape.blocks();
+        let rows_per_block = folded.len() / stride / shape.blocks();
         let folded = Parts::new(folded);
-        for_each_range(parallel, rows, ROWS_PER_TASK, |range| {
-            for row in range {
-                // SAFETY: each row is in one range.
-                let target = unsafe { folded.part(row * stride..(row + 1) * stride) };
-                let y = (row % rows_per_block).checked_sub(shape.border.top).filter(|y| *y < shape.height);
-                self.fold_row(picture, y, row / rows_per_block, target);
-            }
+        let rows =
+            Rows { images: 1, blocks: shape.blocks(), height: rows_per_block, per_task: ROWS_PER_TASK };
+        rows.for_each(parallel, |_, block, row| {
+            let start = (block * rows_per_block + row) * stride;
+            // SAFETY: each row is in one task.
+            let target = unsafe { folded.part(start..start + stride) };
+            let y = row.checked_sub(shape.border.top).filter(|y| *y < shape.height);
+            self.fold_row(picture, y, block, target);
         });
     }
 

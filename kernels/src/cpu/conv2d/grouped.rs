@@ -9,7 +9,7 @@ use crate::cpu::layout::BlockedShape;
 use crate::cpu::simd::{Kernel, Vector, activate, unroll};
 use crate::cpu::variants::KernelSet;
 use crate::geometry::Conv2dGeometry;
-use crate::parallel::{Parallel, Parts, for_each_range};
+use crate::parallel::{Parallel, Parts, Rows};
 
 /// Output rows that are worth a task.
 const ROWS_PER_TASK: usize = 8;
@@ -183,14 +183,9 @@ impl GroupedConv {
         residual: Option<&[f32]>,
         output: &Parts,
     ) {
-        let rows_per_image = self.output.blocks() * self.output.height;
-        for_each_range(parallel, batch * rows_per_image, ROWS_PER_TASK, |rows| {
-            for row in rows {
-                let (image, row) = (row / rows_per_image, row % rows_per_image);
-                let (block, y) = (row / self.output.height, row % self.output.height);
-                self.row(image, block, y, input, residual, output);
-            }
-        });
+        let (blocks, height) = (self.output.blocks(), self.output.height);
+        Rows { images: batch, blocks, height, per_task: ROWS_PER_TASK }
+            .for_each(parallel, |image, block, y| self.row(image, block, y, input, residual, output));
     }
 
     fn row(

@@ -38,7 +38,8 @@ impl Gemm {
     pub(crate) unsafe fn run(&self, parallel: &dyn Parallel, batch: usize, operands: Operands) {
         let pixels = batch * self.output_pixels.pixels();
         let panels = self.packing.panels.len();
-        let partition = Partition::new(pixels, panels, self.set.tiles.rows(), parallel.threads());
+        let (weights, rows) = (self.packing.weights.len(), self.set.tiles.rows());
+        let partition = Partition::new(pixels, panels, weights, rows, parallel.threads());
         parallel.for_each(partition.tasks(), &|task: Task| {
             let (pixels, panels) = partition.task(task.index);
             let units = self.packing.units.chunks_exact(self.packing.panels.len());

@@ -1,10 +1,12 @@
 //! Between plain tensors and the blocked layout.
 
 use super::BlockedShape;
-use crate::parallel::{Parallel, Parts, for_each_range};
+use crate::parallel::{Parallel, Parts, Rows, for_each_range};
 
 /// Rows that are worth a task.
 const ROWS_PER_TASK: usize = 16;
+/// Rows whose border is worth a task.
+const BORDER_ROWS_PER_TASK: usize = 64;
 
 /// Copies `batch` plain NCHW images into blocked ones. Writes the inside, and zeros to lanes beyond the
 /// last channel; leaves the border alone. Panics if a slice has another length than its shape says.
@@ -51,29 +53,25 @@ fn import(
     assert_eq!(source.len(), batch * image, "plain tensor");
     assert_eq!(target.len(), batch * shape.len(), "blocked tensor");
     let parts = Parts::new(target);
-    let rows_per_image = shape.blocks() * shape.height;
-    for_each_range(parallel, batch * rows_per_image, ROWS_PER_TASK, |rows| {
-        for row in rows {
-            let (n, block, y) =
-                (row / rows_per_image, row % rows_per_image / shape.height, row % shape.height);
-            let start = n * shape.len() + block * shape.block_stride() + shape.pixel(y as isize, 0);
-            // SAFETY: each row of each block is in one task.
-            let line = unsafe { parts.part(start..start + shape.width * shape.lanes) };
-            let first_channel = block * shape.lanes;
-            let channels = shape.lanes.min(shape.channels - first_channel);
-            if channels < shape.lanes {
-                line.fill(0.0);
-            }
-            let from = &source[n * image + first_channel * strides.channel + y * strides.row..];
-            if strides.channel == 1 && channels == shape.lanes && channels == strides.pixel {
-                line.copy_from_slice(&from[..line.len()]);
-                continue;
-            }
-            for lane in 0..channels {
-                let values = from[lane * strides.channel..].iter().step_by(strides.pixel);
-                for (value, pixel) in values.zip(line.chunks_exact_mut(shape.lanes)) {
-                    pixel[lane] = *value;
-                }
+    let rows = Rows { images: batch, blocks: shape.blocks(), height: shape.height, per_task: ROWS_PER_TASK };
+    rows.for_each(parallel, |n, block, y| {
+        let start = n * shape.len() + block * shape.block_stride() + shape.pixel(y as isize, 0);
+        // SAFETY: each row of each block is in one task.
+        let line = unsafe { parts.part(start..start + shape.width * shape.lanes) };
+        let first_channel = block * shape.lanes;
+        let channels = shape.lanes.min(shape.channels - first_channel);
+        if channels < shape.lanes {
+            line.fill(0.0);
+        }
+        let from = &source[n * image + first_channel * strides.channel + y * strides.row..];
+        if strides.channel == 1 && channels == shape.lanes && channels == strides.pixel {
+            line.copy_from_slice(&from[..line.len()]);
+            return;
+        }
+        for lane in 0..channels {
+            let values = from[lane * strides.channel..].iter().step_by(strides.pixel);
+            for (value, pixel) in values.zip(line.chunks_exact_mut(shape.lanes)) {
+                pixel[lane] = *value;
             }
         }
     });
@@ -108,19 +106,22 @@ pub fn to_nchw(
 }
 
 /// Writes zeros to the border of `batch` images. Panics if the slice has another length than its shape says.
-pub fn clear_border(shape: &BlockedShape, batch: usize, tensor: &mut [f32]) {
+pub fn clear_border(parallel: &dyn Parallel, shape: &BlockedShape, batch: usize, tensor: &mut [f32]) {
     assert_eq!(tensor.len(), batch * shape.len(), "blocked tensor");
-    let row = shape.row_stride();
-    if row == 0 {
-        return;
-    }
-    let (left, right) = (shape.border.left * shape.lanes, shape.border.right * shape.lanes);
-    for block in tensor.chunks_exact_mut(shape.block_stride().max(1)) {
-        block[..shape.border.top * row].fill(0.0);
-        block[(shape.border.top + shape.height) * row..].fill(0.0);
-        for line in block.chunks_exact_mut(row) {
+    let (row, border) = (shape.row_stride(), shape.border);
+    let (left, right) = (border.left * shape.lanes, border.right * shape.lanes);
+    let parts = Parts::new(tensor);
+    let height = border.top + shape.height + border.bottom;
+    let rows = Rows { images: batch, blocks: shape.blocks(), height, per_task: BORDER_ROWS_PER_TASK };
+    rows.for_each(parallel, |image, block, y| {
+        let start = ((image * shape.blocks() + block) * height + y) * row;
+        // SAFETY: each row of each block is in one task.
+        let line = unsafe { parts.part(start..start + row) };
+        if y < border.top || y >= border.top + shape.height {
+            line.fill(0.0);
+        } else {
             line[..left].fill(0.0);
             line[row - right..].fill(0.0);
         }
-    }
+    });
 }

@@ -30,10 +30,10 @@ impl Board {
         self.0.fetch_sub(news, AcqRel);
     }
 
-    /// Takes one from the news if there is any: how many there were.
-    pub(super) fn take_one(&self) -> Option<u64> {
+    /// Takes one from the news; whether there was any.
+    pub(super) fn take_one(&self) -> bool {
         let less = |word| (word & NEWS > 0).then(|| word - 1);
-        self.0.fetch_update(AcqRel, Relaxed, less).ok().map(|word| word & NEWS)
+        self.0.fetch_update(AcqRel, Relaxed, less).is_ok()
     }
 
     pub(super) fn has_sleepers(&self) -> bool {

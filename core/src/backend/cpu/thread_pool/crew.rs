@@ -1,6 +1,7 @@
-//! One run and the workers that help it: how tasks are handed out and awaited.
+//! One run and the workers that help it: how a loop is announced, shared out and awaited.
 
 use super::board::{Board, lock};
+use super::shares::Shares;
 use super::sync::*;
 use libvision_kernels::parallel::Task;
 use std::any::Any;
@@ -9,19 +10,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 /// Belongs to the pool, so that a worker which is late to leave never looks at memory that is gone.
 #[repr(align(128))]
 pub(super) struct Crew {
-    /// Tasks of the current loop that nobody has taken, and the crew's workers that sleep.
+    /// Invitations to the current loop that nobody has taken, and the crew's workers that sleep.
     pub(super) board: Board,
-    /// The current loop; valid while one of its tasks has not ended.
+    /// The current loop; valid while one of its invitations has not ended.
     job: UnsafeCell<*const Job<'static>>,
     /// `OPEN | places << 16 | joined`; 0 is free. A closed crew keeps `joined` until all have left.
     state: AtomicUsize,
     ending: Ending,
 }
 
-/// What the end of each task touches, apart from what waiting workers look at.
+/// What the end of each invitation touches, apart from what waiting workers look at.
 #[repr(align(128))]
 struct Ending {
-    /// Tasks that have not ended, times `UNFINISHED`, and whether the caller sleeps.
+    /// Invitations that have not ended, times `UNFINISHED`, and whether the caller sleeps.
     unfinished: AtomicUsize,
     caller: Mutex<()>,
     all_finished: Condvar,
@@ -31,17 +32,14 @@ struct Ending {
 /// One `for_each`.
 struct Job<'a> {
     f: &'a (dyn Fn(Task) + Sync),
-    tasks: usize,
+    shares: Shares,
 }
 
-// SAFETY: `job` is written while no task is left and read by whoever holds one (see `work`); it points to
+// SAFETY: `job` is written while no invitation is left and read by whoever holds one (see `work`); it points to
 // a closure that is `Sync`.
 unsafe impl Sync for Crew {}
 // SAFETY: as above; nothing in it belongs to a thread.
 unsafe impl Send for Crew {}
-
-/// Most tasks of a loop: the board has 32 bits for them.
-pub(super) const MAX_TASKS: usize = 0x7fff_ffff;
 
 const JOINED: usize = 0xffff;
 const PLACES_SHIFT: u32 = 16;
@@ -103,18 +101,27 @@ impl Crew {
         self.state.load(Acquire) == 0
     }
 
-    /// Runs `f` for each of `tasks` tasks, together with the workers of the crew, and blocks until all have
-    /// ended; then passes on the panic of one. Calls `call` once the workers can see the tasks, and says
-    /// whether some of them sleep. Called by nobody but the one who opened the crew, one at a time;
-    /// `tasks` is 1 to `MAX_TASKS`.
-    pub(super) fn for_each(&self, tasks: usize, f: &(dyn Fn(Task) + Sync), call: impl FnOnce(bool)) {
-        let job = Job { f, tasks };
-        // SAFETY: no task is left of the loop before, so nobody reads the cell until `post`.
+    /// Runs `f` for each of `tasks` tasks, together with at most `helpers` workers of the crew, and blocks until
+    /// all have ended; then passes on the panic of one. Calls `call` once the workers can see the invitations,
+    /// and says whether some of them sleep. Called by nobody but the one who opened the crew, one at a time.
+    pub(super) fn for_each(
+        &self,
+        tasks: usize,
+        helpers: usize,
+        f: &(dyn Fn(Task) + Sync),
+        call: impl FnOnce(bool),
+    ) {
+        let job = Job { f, shares: Shares::new(tasks, helpers + 1) };
+        // SAFETY: no invitation is left of the loop before, so nobody reads the cell until `post`.
         self.job.with_mut(|cell| unsafe { *cell = std::ptr::from_ref(&job).cast() });
-        self.ending.unfinished.store(tasks * UNFINISHED, Relaxed);
-        let has_sleepers = self.board.post(tasks as u64);
+        self.ending.unfinished.store(helpers * UNFINISHED, Relaxed);
+        let has_sleepers = self.board.post(helpers as u64);
         call(has_sleepers);
-        self.work(0, || true);
+        self.help(&job, 0, || true);
+        // Every task has been taken: invitations that are left would be in vain.
+        while self.board.take_one() {
+            self.end_invitation();
+        }
         self.wait_until_finished();
         let panic = lock(&self.ending.panic).take();
         if let Some(payload) = panic {
@@ -122,26 +129,31 @@ impl Crew {
         }
     }
 
-    /// Takes tasks and runs them until none is left or `may_go_on` says no between two of them. A panic is
-    /// kept for the caller.
+    /// Takes an invitation, if there is one, and helps until no task is left or `may_go_on` says no between two.
     pub(super) fn work(&self, thread: usize, may_go_on: impl Fn() -> bool) {
-        while may_go_on()
-            && let Some(left) = self.board.take_one()
-        {
-            // SAFETY: a task of the current loop has been taken and has not ended, so that `for_each`, on
+        if may_go_on() && self.board.take_one() {
+            // SAFETY: an invitation to the current loop has been taken and has not ended, so that `for_each`, on
             // whose stack the job is, has not returned. Taking it synchronised with the `post` that
             // followed the write of the cell.
             let job = self.job.with(|cell| unsafe { &**cell });
-            let task = Task { index: job.tasks - left as usize, thread };
-            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (job.f)(task))) {
-                lock(&self.ending.panic).get_or_insert(payload);
-            }
-            self.end_task();
+            self.help(job, thread, may_go_on);
+            self.end_invitation();
         }
     }
 
-    /// After the last task has ended the job may be gone.
-    fn end_task(&self) {
+    /// Runs tasks until none is left or `may_go_on` says no between two of them. A panic is kept for the caller.
+    fn help(&self, job: &Job, thread: usize, may_go_on: impl Fn() -> bool) {
+        job.shares.take_all(thread, |index| {
+            let task = Task { index, thread };
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(|| (job.f)(task))) {
+                lock(&self.ending.panic).get_or_insert(payload);
+            }
+            may_go_on()
+        });
+    }
+
+    /// After the last invitation has ended the job may be gone.
+    fn end_invitation(&self) {
         let ending = &self.ending;
         if ending.unfinished.fetch_sub(UNFINISHED, AcqRel) == UNFINISHED | CALLER_SLEEPS {
             let _caller = lock(&ending.caller);
@@ -149,7 +161,7 @@ impl Crew {
         }
     }
 
-    /// Blocks the caller until tasks that others have taken have ended.
+    /// Blocks the caller until invitations that others have taken have ended.
     fn wait_until_finished(&self) {
         let ending = &self.ending;
         let is_finished = || (ending.unfinished.load(Acquire) < UNFINISHED).then_some(());

@@ -9,6 +9,7 @@ mod board;
 mod crew;
 mod global;
 mod seats;
+mod shares;
 mod sync;
 mod team;
 
@@ -172,13 +173,13 @@ impl ThreadPool {
         }
     }
 
-    /// Runs a loop with an open crew.
-    fn for_each(&self, index: usize, tasks: usize, f: &(dyn Fn(Task) + Sync)) {
+    /// Runs a loop with an open crew and at most `helpers` of its workers.
+    fn for_each(&self, index: usize, tasks: usize, helpers: usize, f: &(dyn Fn(Task) + Sync)) {
         let crew = &self.crews[index];
-        crew.for_each(tasks, f, |has_sleepers| {
+        crew.for_each(tasks, helpers, f, |has_sleepers| {
             let room = crew.room();
             if has_sleepers || room > 0 && self.board.has_sleepers() {
-                let helpers = self.seats.free().min(tasks - 1);
+                let helpers = self.seats.free().min(helpers);
                 let woken = self.wake(index, helpers);
                 self.wake(IDLE, room.min(helpers - woken));
             }

@@ -1,7 +1,6 @@
 //! What a run computes on: its own thread and the workers that help it.
 
 use super::ThreadPool;
-use super::crew::MAX_TASKS;
 use super::seats::Seat;
 use super::sync::*;
 use libvision_kernels::parallel::{Parallel, Serial, Task};
@@ -46,7 +45,7 @@ unsafe impl Parallel for Team<'_> {
         assert!(!self.is_in_use.swap(true, Acquire), "a task of a parallel loop started another one");
         let _in_use = InUse(&self.is_in_use);
         match self.crew {
-            Some(crew) if tasks > 1 && tasks <= MAX_TASKS => self.pool.for_each(crew, tasks, f),
+            Some(crew) if tasks > 1 => self.pool.for_each(crew, tasks, self.threads.min(tasks) - 1, f),
             _ => Serial.for_each(tasks, f),
         }
     }
