@@ -38,7 +38,10 @@
 #define VISION_ABI_MAJOR 0
 
 // Grows when functions, statuses or fields are added.
-#define VISION_ABI_MINOR 1
+#define VISION_ABI_MINOR 2
+
+// The number of buckets of a vision_histogram_t.
+#define VISION_HISTOGRAM_BUCKETS 14
 
 // Waits without limit.
 #define VISION_WAIT_FOREVER UINT64_MAX
@@ -118,6 +121,26 @@ enum vision_head {
     VISION_HEAD_SIGMOID = 2,
     // The model's outputs are scores already.
     VISION_HEAD_IDENTITY = 3,
+};
+
+// How long a batch waits for others while a worker is idle.
+enum vision_window {
+    // Not at all.
+    VISION_WINDOW_LATENCY = 0,
+    // For `max_queue_delay_us`, or until it is full.
+    VISION_WINDOW_THROUGHPUT = 1,
+    // As long as that is measured to save more time than it costs, at most `max_queue_delay_us`.
+    VISION_WINDOW_ADAPTIVE = 2,
+};
+
+// How urgent a request is. Urgent ones go first; who has waited for long rises.
+enum vision_priority {
+    // As requests are that say nothing.
+    VISION_PRIORITY_NORMAL = 0,
+    // Before all others.
+    VISION_PRIORITY_HIGH = 1,
+    // When nothing else waits.
+    VISION_PRIORITY_LOW = 2,
 };
 
 // What is wanted from a picture.
@@ -302,6 +325,19 @@ typedef struct {
     uint64_t max_file_bytes;
 } vision_load_options_t;
 
+// How long a batch waits for others while a worker is idle. A number of `enum vision_window`.
+typedef uint32_t vision_window_t;
+
+// A tenant's share of an engine beside those of others. This struct never grows.
+typedef struct {
+    // The tenant, as requests name it.
+    const char *name;
+    // 1 to 1000.
+    uint32_t weight;
+    // 0.
+    uint32_t reserved;
+} vision_tenant_weight_t;
+
 // How an engine runs. Fill with vision_engine_options_init().
 typedef struct {
     // Set by vision_engine_options_init().
@@ -333,10 +369,41 @@ typedef struct {
     uint32_t precise;
     // 0.
     uint32_t reserved;
+    // How long a batch waits for others while a worker is idle.
+    vision_window_t window;
+    // 1: results are given in order of acceptance, errors that end a request early excepted. 0: as they come.
+    uint32_t preserve_order;
+    // Bytes of files and tensors accepted and not yet decoded; one more is VISION_STATUS_QUEUE_FULL.
+    uint64_t encoded_budget;
+    // Bytes that all decoders may take at one time.
+    uint64_t decode_budget;
+    // After how many microseconds a request rises to the next priority.
+    uint64_t ageing_us;
+    // After how many microseconds, and at least eight times what was expected, a batch that does not end is
+    // answered with VISION_STATUS_BACKEND_STUCK and its worker replaced.
+    uint64_t stuck_after_us;
+    // For how many microseconds requests wait while the device is lost, before VISION_STATUS_DEVICE_LOST.
+    uint64_t outage_patience_us;
+    // For how many microseconds closing waits for what was accepted.
+    uint64_t close_timeout_us;
+    // Sizes that batches are run at, `batch_bucket_count` of them: a smaller one is filled up to the next.
+    // NULL leaves them to the backend.
+    const uint32_t *batch_buckets;
+    // Tenants with a share of their own, `tenant_weight_count` of them; all others have 1.
+    const vision_tenant_weight_t *tenant_weights;
+    // How many there are.
+    uint32_t batch_bucket_count;
+    // How many there are.
+    uint32_t tenant_weight_count;
+    // File to record in what decides who runs when, for `vision replay`; NULL for none.
+    const char *trace;
 } vision_engine_options_t;
 
 // What is wanted from a picture. A number of `enum vision_task`.
 typedef uint32_t vision_task_t;
+
+// How urgent a request is. A number of `enum vision_priority`.
+typedef uint32_t vision_priority_t;
 
 // One request. Fill with vision_request_options_init().
 typedef struct {
@@ -348,8 +415,20 @@ typedef struct {
     uint32_t top_k;
     // No prediction below this score.
     float min_score;
-    // Time from acceptance within which the answer is of use, in microseconds; 0 for no limit.
+    // Time from acceptance within which the answer is of use, in microseconds; 0 for no limit. What cannot be
+    // kept is refused with VISION_STATUS_DEADLINE_INFEASIBLE, what is not kept is answered with
+    // VISION_STATUS_DEADLINE_EXCEEDED, on time.
     uint64_t deadline_us;
+    // How urgent it is.
+    vision_priority_t priority;
+    // 0.
+    uint32_t reserved;
+    // Whose it is: tenants share the engine by their weights, whoever sends how much. NULL for everybody who
+    // says nothing.
+    const char *tenant;
+    // The header `traceparent` of W3C Trace Context, carried to the result and into logs; NULL for none. A
+    // malformed one is ignored, as the specification says.
+    const char *traceparent;
 } vision_request_options_t;
 
 // What a picture is given as. A number of `enum vision_image_kind`.
@@ -401,6 +480,95 @@ typedef struct {
     // Number of axes, the length of `shape`.
     uint32_t rank;
 } vision_tensor_t;
+
+// How many values fell into each bucket. This struct never grows.
+typedef struct {
+    // The upper ends of the buckets, ascending.
+    double ends[VISION_HISTOGRAM_BUCKETS];
+    // Values above the end before and not above this one. What is above the last end is in `count` alone.
+    uint64_t buckets[VISION_HISTOGRAM_BUCKETS];
+    // The sum of all values.
+    double sum;
+    // The number of all values.
+    uint64_t count;
+} vision_histogram_t;
+
+// An engine at one moment. What ends in `_total` counts from the engine's start and never falls.
+// `arrived_total` is `accepted_total` and what was refused at the door; `accepted_total` is
+// `delivered_total`, what was answered without a result later, and `in_flight`: together,
+// arrived = delivered + the sum of all refused + in flight.
+typedef struct {
+    // Requests that came.
+    uint64_t arrived_total;
+    // Of those, accepted.
+    uint64_t accepted_total;
+    // Accepted and answered with a result or an error of the request's own, such as a corrupt picture.
+    uint64_t delivered_total;
+    // Answered VISION_STATUS_QUEUE_FULL: as many requests wait as the queue, or the tenant's share, allows.
+    uint64_t refused_queue_full_total;
+    // Answered VISION_STATUS_QUEUE_FULL: as many bytes of files wait as may.
+    uint64_t refused_bytes_full_total;
+    // Answered VISION_STATUS_IMAGE_TOO_COSTLY by one of the budgets.
+    uint64_t refused_too_costly_total;
+    // Answered VISION_STATUS_DEADLINE_INFEASIBLE.
+    uint64_t refused_deadline_infeasible_total;
+    // Answered VISION_STATUS_ENGINE_CLOSED.
+    uint64_t refused_closed_total;
+    // Answered VISION_STATUS_CANCELLED.
+    uint64_t refused_cancelled_total;
+    // Answered VISION_STATUS_DEADLINE_EXCEEDED.
+    uint64_t refused_deadline_exceeded_total;
+    // Answered VISION_STATUS_BACKEND_STUCK.
+    uint64_t refused_backend_stuck_total;
+    // Answered VISION_STATUS_DEVICE_LOST, because no worker could run.
+    uint64_t refused_backend_lost_total;
+    // Batches run.
+    uint64_t batches_total;
+    // Images in them.
+    uint64_t images_total;
+    // Images that filled batches up to a bucket.
+    uint64_t padding_images_total;
+    // Batches split for want of memory.
+    uint64_t batch_splits_total;
+    // Workers given up because a batch did not end.
+    uint64_t workers_stuck_total;
+    // Workers lost.
+    uint64_t workers_lost_total;
+    // Workers made anew.
+    uint64_t workers_rebuilt_total;
+    // Self-tests begun.
+    uint64_t self_tests_total;
+    // Requests accepted and not yet given to a worker.
+    uint64_t queued;
+    // Of those, requests that wait for a decoder.
+    uint64_t waiting;
+    // Requests accepted and not yet answered.
+    uint64_t in_flight;
+    // Bytes of files accepted and not yet decoded.
+    uint64_t encoded_bytes;
+    // Bytes that decoders take.
+    uint64_t decode_bytes;
+    // Bytes taken at the start: weights, arenas, batches, outputs.
+    uint64_t memory_bytes;
+    // 1 if requests are accepted and every worker can run them, otherwise 0.
+    uint64_t is_ready;
+    // Seconds, of requests with a result: accepted, waiting for a decode thread.
+    vision_histogram_t queue_seconds;
+    // Bytes to pixels.
+    vision_histogram_t decode_seconds;
+    // Pixels to the place in the batch.
+    vision_histogram_t preprocess_seconds;
+    // Waiting for the batch to close and for a worker.
+    vision_histogram_t batch_wait_seconds;
+    // The network, with copies to and from the device.
+    vision_histogram_t compute_seconds;
+    // Scores to labels.
+    vision_histogram_t postprocess_seconds;
+    // From acceptance to the answer.
+    vision_histogram_t total_seconds;
+    // Images of the batch that each request was in.
+    vision_histogram_t batch_size_images;
+} vision_metrics_t;
 
 // Called with the answer of one request, from the engine's own thread "vision-callback". `status` is
 // VISION_STATUS_OK and `result` the callee's to free, or `status` is the failure, `result` NULL, and
@@ -459,6 +627,13 @@ const char *vision_status_hint(vision_status_t status);
 // What went wrong in the last call that failed on this thread, in UTF-8; "" if none has. A call that
 // succeeds leaves it alone. Lives until the next failing call on this thread.
 const char *vision_last_error_message(void);
+
+// After how many microseconds it makes sense to try again what failed last on this thread; 0 if that is not
+// known. Whether it makes sense at all, vision_status_is_retryable() says.
+uint64_t vision_last_error_retry_after_us(void);
+
+// 1 if the same call may succeed another time though the caller changes nothing, otherwise 0.
+uint32_t vision_status_is_retryable(vision_status_t status);
 
 // Fills `options` with the defaults; `options_size` is sizeof(vision_load_options_t).
 vision_status_t vision_load_options_init(vision_load_options_t *options,
@@ -547,27 +722,41 @@ vision_status_t vision_engine_classify(const vision_engine_t *engine,
                                        vision_result_t **result);
 
 // Submits a picture, waits, and gives the pooled feature before the classifier. `options` may be NULL;
-// only its `deadline_us` is read. Free the result with vision_result_free().
+// its `task`, `top_k` and `min_score` are not read. Free the result with vision_result_free().
 vision_status_t vision_engine_embed(const vision_engine_t *engine,
                                     const vision_image_t *image,
                                     const vision_request_options_t *options,
                                     vision_result_t **result);
 
 // Submits a picture, waits, and gives every output tensor of the model as it is, without softmax.
-// `options` may be NULL; only its `deadline_us` is read. Free the result with vision_result_free().
+// `options` may be NULL; its `task`, `top_k` and `min_score` are not read. Free the result with vision_result_free().
 vision_status_t vision_engine_outputs(const vision_engine_t *engine,
                                       const vision_image_t *image,
                                       const vision_request_options_t *options,
                                       vision_result_t **result);
 
 // Submits preprocessed tensors by name, waits, and gives every output tensor as it is. The first axis is
-// the number of images, at most the engine's largest batch. `options` may be NULL; only its `deadline_us`
-// is read. Free the result with vision_result_free().
+// the number of images, at most the engine's largest batch. `options` may be NULL; its `task`,
+// `top_k` and `min_score` are not read. Free the result with vision_result_free().
 vision_status_t vision_engine_run(const vision_engine_t *engine,
                                   const vision_tensor_t *inputs,
                                   size_t input_count,
                                   const vision_request_options_t *options,
                                   vision_result_t **result);
+
+// Everything counted and measured so far. `metrics_size` is sizeof(vision_metrics_t). Does not wait for
+// requests.
+vision_status_t vision_engine_metrics(const vision_engine_t *engine,
+                                      vision_metrics_t *metrics,
+                                      size_t metrics_size);
+
+// The same as text for Prometheus (exposition format 0.0.4). `length` gets the length of the whole text
+// without its NUL. If `buffer_size` is not larger than that, `buffer`, which may be NULL with a size of 0,
+// is left alone: call again with more, and some to spare, since numbers grow meanwhile.
+vision_status_t vision_engine_metrics_prometheus(const vision_engine_t *engine,
+                                                 char *buffer,
+                                                 size_t buffer_size,
+                                                 size_t *length);
 
 // Submits a picture and does not wait for its answer. `options` may be NULL. Refused at once with
 // VISION_STATUS_QUEUE_FULL and the like if it cannot be accepted. Free `pending` with
@@ -634,6 +823,11 @@ vision_status_t vision_result_output(const vision_result_t *result,
 // How many images ran in the same batch, this one included.
 vision_status_t vision_result_batch_size(const vision_result_t *result,
                                          uint32_t *batch_size);
+
+// The `traceparent` that the request came with, NULL if it had none or a malformed one. Lives as long as the
+// result.
+vision_status_t vision_result_traceparent(const vision_result_t *result,
+                                          const char **traceparent);
 
 // Where the request's time went. `timing_size` is sizeof(vision_timing_t).
 vision_status_t vision_result_timing(const vision_result_t *result,

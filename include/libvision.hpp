@@ -29,22 +29,36 @@ namespace vision {
 // A failure: what() for people, status() for programs.
 class Error : public std::runtime_error {
 public:
-    Error(vision_status_t status, const std::string &message) : std::runtime_error(message), status_(status) {}
+    Error(vision_status_t status, const std::string &message, std::uint64_t retry_after_us = 0)
+        : std::runtime_error(message), status_(status), retry_after_us_(retry_after_us) {}
+
+    // What went wrong in the last call on this thread, which failed with `status`.
+    static Error last(vision_status_t status) {
+        return Error(status, vision_last_error_message(), vision_last_error_retry_after_us());
+    }
 
     vision_status_t status() const noexcept { return status_; }
     // As "IMAGE_CORRUPT".
     const char *name() const noexcept { return vision_status_name(status_); }
     // What can be done about it, or "".
     const char *hint() const noexcept { return vision_status_hint(status_); }
+    // Whether the same call may succeed another time though nothing is changed.
+    bool is_retryable() const noexcept { return vision_status_is_retryable(status_) != 0; }
+    // When to try again, where that is known.
+    std::optional<std::chrono::microseconds> retry_after() const noexcept {
+        if (retry_after_us_ == 0) return std::nullopt;
+        return std::chrono::microseconds(retry_after_us_);
+    }
 
 private:
     vision_status_t status_;
+    std::uint64_t retry_after_us_;
 };
 
 namespace detail {
 
 inline void check(vision_status_t status) {
-    if (status != VISION_STATUS_OK) throw Error(status, vision_last_error_message());
+    if (status != VISION_STATUS_OK) throw Error::last(status);
 }
 
 // Throws unless the library that is loaded can do all that this header was compiled for.
@@ -238,6 +252,13 @@ public:
         detail::check(vision_result_timing(handle_.get(), &timing, sizeof timing));
         return timing;
     }
+    // As the request had it; nothing if it had none or a malformed one.
+    std::optional<std::string_view> traceparent() const {
+        const char *traceparent = nullptr;
+        detail::check(vision_result_traceparent(handle_.get(), &traceparent));
+        if (traceparent == nullptr) return std::nullopt;
+        return traceparent;
+    }
 
     vision_result_t *get() const noexcept { return handle_.get(); }
 
@@ -301,7 +322,7 @@ private:
         if (status == VISION_STATUS_OK)
             promise.set_value(Result(result));
         else
-            promise.set_exception(std::make_exception_ptr(Error(status, vision_last_error_message())));
+            promise.set_exception(std::make_exception_ptr(Error::last(status)));
         (*callback)(promise.get_future());
     }
 
@@ -410,6 +431,25 @@ public:
     std::string_view describe() const {
         const char *text = nullptr;
         detail::check(vision_engine_describe(handle_.get(), &text));
+        return text;
+    }
+    // Everything counted and measured so far.
+    vision_metrics_t metrics() const {
+        vision_metrics_t metrics;
+        detail::check(vision_engine_metrics(handle_.get(), &metrics, sizeof metrics));
+        return metrics;
+    }
+    // The same as text for Prometheus.
+    std::string prometheus() const {
+        std::string text;
+        std::size_t length = 0;
+        detail::check(vision_engine_metrics_prometheus(handle_.get(), nullptr, 0, &length));
+        while (text.size() <= length) {
+            // Numbers grow meanwhile.
+            text.resize(length + 256);
+            detail::check(vision_engine_metrics_prometheus(handle_.get(), text.data(), text.size(), &length));
+        }
+        text.resize(length);
         return text;
     }
     // Accepts nothing more and answers what was accepted. The destructor does the same.

@@ -2,9 +2,10 @@
 //! it is, new fields come at the end, and every length that was ever shipped works.
 
 use crate::boundary::{invalid, null};
-use crate::engine_options::vision_engine_options_t;
+use crate::engine_options::{vision_engine_options_t, vision_tenant_weight_t};
 use crate::image::vision_image_t;
 use crate::load_options::vision_load_options_t;
+use crate::metrics::{vision_histogram_t, vision_metrics_t};
 use crate::preprocess::vision_preprocess_t;
 use crate::request_options::vision_request_options_t;
 use crate::result::{vision_prediction_t, vision_timing_t};
@@ -16,7 +17,7 @@ use std::ffi::c_char;
 /// shared library's soname.
 pub const VISION_ABI_MAJOR: u32 = 0;
 /// Grows when functions, statuses or fields are added.
-pub const VISION_ABI_MINOR: u32 = 1;
+pub const VISION_ABI_MINOR: u32 = 2;
 
 /// The ABI of the library that is loaded: major << 16 | minor. A program compiled against this header
 /// can use it if the major numbers are equal and the library's minor number is not the smaller one.
@@ -56,10 +57,12 @@ pub(crate) unsafe trait SaysItsSize: Grows {
 // that reads that file finds any padding.
 const _: () = assert!(size_of::<vision_load_options_t>() == 40 && size_of::<vision_preprocess_t>() == 76);
 const _: () =
-    assert!(size_of::<vision_engine_options_t>() == 80 && size_of::<vision_request_options_t>() == 24);
+    assert!(size_of::<vision_engine_options_t>() == 168 && size_of::<vision_request_options_t>() == 48);
 const _: () = assert!(size_of::<vision_image_t>() == 48 && size_of::<vision_timing_t>() == 56);
-// Callers lay these two in arrays or have no size in them: they never grow.
+const _: () = assert!(size_of::<vision_metrics_t>() == 2136);
+// Callers lay these in arrays, or they lie within others: they never grow.
 const _: () = assert!(size_of::<vision_tensor_t>() == 40 && size_of::<vision_prediction_t>() == 16);
+const _: () = assert!(size_of::<vision_tenant_weight_t>() == 16 && size_of::<vision_histogram_t>() == 240);
 
 // SAFETY: numbers and pointers, without padding by the assertion above and the test on layouts.
 unsafe impl Grows for vision_load_options_t {
@@ -84,6 +87,11 @@ unsafe impl Grows for vision_image_t {
 // SAFETY: as above.
 unsafe impl Grows for vision_timing_t {
     const FIRST_SIZE: usize = 56;
+}
+
+// SAFETY: as above.
+unsafe impl Grows for vision_metrics_t {
+    const FIRST_SIZE: usize = 2136;
 }
 
 // SAFETY: `struct_size` is its first field.

@@ -171,7 +171,7 @@ pub unsafe extern "C" fn vision_engine_classify(
 }
 
 /// Submits a picture, waits, and gives the pooled feature before the classifier. `options` may be NULL;
-/// only its `deadline_us` is read. Free the result with vision_result_free().
+/// its `task`, `top_k` and `min_score` are not read. Free the result with vision_result_free().
 ///
 /// # Safety
 ///
@@ -188,7 +188,7 @@ pub unsafe extern "C" fn vision_engine_embed(
 }
 
 /// Submits a picture, waits, and gives every output tensor of the model as it is, without softmax.
-/// `options` may be NULL; only its `deadline_us` is read. Free the result with vision_result_free().
+/// `options` may be NULL; its `task`, `top_k` and `min_score` are not read. Free the result with vision_result_free().
 ///
 /// # Safety
 ///
@@ -205,8 +205,8 @@ pub unsafe extern "C" fn vision_engine_outputs(
 }
 
 /// Submits preprocessed tensors by name, waits, and gives every output tensor as it is. The first axis is
-/// the number of images, at most the engine's largest batch. `options` may be NULL; only its `deadline_us`
-/// is read. Free the result with vision_result_free().
+/// the number of images, at most the engine's largest batch. `options` may be NULL; its `task`,
+/// `top_k` and `min_score` are not read. Free the result with vision_result_free().
 ///
 /// # Safety
 ///
@@ -228,7 +228,9 @@ pub unsafe extern "C" fn vision_engine_run(
                 out(result, "result")?,
             )
         };
-        let response = handle::get(engine, "engine")?.engine.submit_tensors(inputs, options)?.wait()?;
+        let engine = handle::get(engine, "engine")?;
+        let options = options.at(&engine.engine)?;
+        let response = engine.engine.submit_tensors(inputs, options)?.wait()?;
         place.write(handle::insert(Answer::new(&response)?)?);
         Ok(())
     })
@@ -250,7 +252,9 @@ unsafe fn answer_image(
                 out(result, "result")?,
             )
         };
-        let response = handle::get(engine, "engine")?.engine.submit(image, options)?.wait()?;
+        let engine = handle::get(engine, "engine")?;
+        let options = options.at(&engine.engine)?;
+        let response = engine.engine.submit(image, options)?.wait()?;
         place.write(handle::insert(Answer::new(&response)?)?);
         Ok(())
     })

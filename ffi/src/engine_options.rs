@@ -1,12 +1,38 @@
 //! How an engine runs. Names and defaults are those of core.
 
 use crate::abi::{init, read};
-use crate::boundary::{boundary, invalid, optional_text};
+use crate::boundary::{array, boundary, invalid, optional_text, path, text};
 use crate::status::vision_status_t;
-use libvision::{DecodeLimits, EngineOptions, Result, Tuning};
+use libvision::{BatchWindow, DecodeLimits, EngineOptions, Result, Tuning};
 use std::ffi::c_char;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How long a batch waits for others while a worker is idle. A number of `enum vision_window`.
+pub type vision_window_t = u32;
+
+/// How long a batch waits for others while a worker is idle.
+#[repr(C)]
+pub enum vision_window {
+    /// Not at all.
+    VISION_WINDOW_LATENCY = 0,
+    /// For `max_queue_delay_us`, or until it is full.
+    VISION_WINDOW_THROUGHPUT = 1,
+    /// As long as that is measured to save more time than it costs, at most `max_queue_delay_us`.
+    VISION_WINDOW_ADAPTIVE = 2,
+}
+
+/// A tenant's share of an engine beside those of others. This struct never grows.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub struct vision_tenant_weight_t {
+    /// The tenant, as requests name it.
+    pub name: *const c_char,
+    /// 1 to 1000.
+    pub weight: u32,
+    /// 0.
+    pub reserved: u32,
+}
 
 /// How an engine runs. Fill with vision_engine_options_init().
 #[derive(Clone, Copy)]
@@ -41,6 +67,42 @@ pub struct vision_engine_options_t {
     pub precise: u32,
     /// 0.
     pub reserved: u32,
+    /// How long a batch waits for others while a worker is idle.
+    pub window: vision_window_t,
+    /// 1: results are given in order of acceptance, errors that end a request early excepted. 0: as they come.
+    pub preserve_order: u32,
+    /// Bytes of files and tensors accepted and not yet decoded; one more is VISION_STATUS_QUEUE_FULL.
+    pub encoded_budget: u64,
+    /// Bytes that all decoders may take at one time.
+    pub decode_budget: u64,
+    /// After how many microseconds a request rises to the next priority.
+    pub ageing_us: u64,
+    /// After how many microseconds, and at least eight times what was expected, a batch that does not end is
+    /// answered with VISION_STATUS_BACKEND_STUCK and its worker replaced.
+    pub stuck_after_us: u64,
+    /// For how many microseconds requests wait while the device is lost, before VISION_STATUS_DEVICE_LOST.
+    pub outage_patience_us: u64,
+    /// For how many microseconds closing waits for what was accepted.
+    pub close_timeout_us: u64,
+    /// Sizes that batches are run at, `batch_bucket_count` of them: a smaller one is filled up to the next.
+    /// NULL leaves them to the backend.
+    pub batch_buckets: *const u32,
+    /// Tenants with a share of their own, `tenant_weight_count` of them; all others have 1.
+    pub tenant_weights: *const vision_tenant_weight_t,
+    /// How many there are.
+    pub batch_bucket_count: u32,
+    /// How many there are.
+    pub tenant_weight_count: u32,
+    /// File to record in what decides who runs when, for `vision replay`; NULL for none.
+    pub trace: *const c_char,
+}
+
+const LATENCY: u32 = vision_window::VISION_WINDOW_LATENCY as u32;
+const THROUGHPUT: u32 = vision_window::VISION_WINDOW_THROUGHPUT as u32;
+const ADAPTIVE: u32 = vision_window::VISION_WINDOW_ADAPTIVE as u32;
+
+fn microseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn defaults() -> vision_engine_options_t {
@@ -60,6 +122,23 @@ fn defaults() -> vision_engine_options_t {
         tuning: std::ptr::null(),
         precise: options.precise.into(),
         reserved: 0,
+        window: match options.window {
+            BatchWindow::Latency => LATENCY,
+            BatchWindow::Throughput => THROUGHPUT,
+            BatchWindow::Adaptive => ADAPTIVE,
+        },
+        preserve_order: options.preserve_order.into(),
+        encoded_budget: options.encoded_budget,
+        decode_budget: options.decode_budget,
+        ageing_us: microseconds(options.ageing),
+        stuck_after_us: microseconds(options.stuck_after),
+        outage_patience_us: microseconds(options.outage_patience),
+        close_timeout_us: microseconds(options.close_timeout),
+        batch_buckets: std::ptr::null(),
+        tenant_weights: std::ptr::null(),
+        batch_bucket_count: 0,
+        tenant_weight_count: 0,
+        trace: std::ptr::null(),
     }
 }
 
@@ -74,13 +153,27 @@ pub(crate) unsafe fn engine_options(
 ) -> Result<EngineOptions> {
     // SAFETY: the caller's promise.
     let given = unsafe { read(pointer, defaults(), name)? };
-    // SAFETY: the caller promises a string or NULL.
-    let device = unsafe { optional_text(given.device, &format!("{name}.device"))? };
-    // SAFETY: as above.
-    let tuning = unsafe { optional_text(given.tuning, &format!("{name}.tuning"))? };
+    // SAFETY: the caller promises strings and arrays, or NULL.
+    let (device, tuning, trace, buckets, weights) = unsafe {
+        let trace =
+            (!given.trace.is_null()).then(|| path(given.trace, &format!("{name}.trace"))).transpose()?;
+        (
+            optional_text(given.device, &format!("{name}.device"))?,
+            optional_text(given.tuning, &format!("{name}.tuning"))?,
+            trace,
+            array(given.batch_buckets, given.batch_bucket_count as usize, &format!("{name}.batch_buckets"))?,
+            tenant_weights(&given, &format!("{name}.tenant_weights"))?,
+        )
+    };
     if given.reserved != 0 {
         return Err(invalid(format!("{name}.reserved is {}; expected 0", given.reserved)));
     }
+    let window = match given.window {
+        LATENCY => BatchWindow::Latency,
+        THROUGHPUT => BatchWindow::Throughput,
+        ADAPTIVE => BatchWindow::Adaptive,
+        other => return Err(invalid(format!("{name}.window is {other}; expected a VISION_WINDOW_..."))),
+    };
     let defaults = EngineOptions::default();
     Ok(EngineOptions {
         device: device.map_or(defaults.device, str::to_owned),
@@ -97,8 +190,35 @@ pub(crate) unsafe fn engine_options(
             max_encoded_bytes: given.max_encoded_bytes as usize,
             max_progressive_scans: given.max_progressive_scans as usize,
         },
-        ..defaults
+        window,
+        preserve_order: given.preserve_order != 0,
+        batch_buckets: buckets.iter().map(|size| *size as usize).collect(),
+        tenant_weights: weights,
+        encoded_budget: given.encoded_budget,
+        decode_budget: given.decode_budget,
+        ageing: Duration::from_micros(given.ageing_us),
+        stuck_after: Duration::from_micros(given.stuck_after_us),
+        outage_patience: Duration::from_micros(given.outage_patience_us),
+        close_timeout: Duration::from_micros(given.close_timeout_us),
+        trace,
     })
+}
+
+/// # Safety
+///
+/// `tenant_weights` is NULL or an array of `tenant_weight_count`, each with a name that is NULL or a string.
+unsafe fn tenant_weights(given: &vision_engine_options_t, name: &str) -> Result<Vec<(String, u32)>> {
+    // SAFETY: the caller's promise.
+    let weights = unsafe { array(given.tenant_weights, given.tenant_weight_count as usize, name)? };
+    let read = |(index, given): (usize, &vision_tenant_weight_t)| {
+        if given.reserved != 0 {
+            return Err(invalid(format!("{name}[{index}].reserved is {}; expected 0", given.reserved)));
+        }
+        // SAFETY: as above.
+        let tenant = unsafe { text(given.name, &format!("{name}[{index}].name"))? };
+        Ok((tenant.to_owned(), given.weight))
+    };
+    weights.iter().enumerate().map(read).collect()
 }
 
 /// Fills `options` with the defaults; `options_size` is sizeof(vision_engine_options_t).
@@ -129,6 +249,8 @@ mod tests {
 
     #[test]
     fn every_field_arrives() {
+        let buckets = [16, 17];
+        let weight = vision_tenant_weight_t { name: c"a".as_ptr(), weight: 18, reserved: 0 };
         let given = vision_engine_options_t {
             struct_size: size_of::<vision_engine_options_t>() as u32,
             max_batch_size: 1,
@@ -144,6 +266,19 @@ mod tests {
             tuning: null(),
             precise: 1,
             reserved: 0,
+            window: ADAPTIVE,
+            preserve_order: 1,
+            encoded_budget: 10,
+            decode_budget: 11,
+            ageing_us: 12,
+            stuck_after_us: 13,
+            outage_patience_us: 14,
+            close_timeout_us: 15,
+            batch_buckets: buckets.as_ptr(),
+            tenant_weights: &weight,
+            batch_bucket_count: 2,
+            tenant_weight_count: 1,
+            trace: c"trace".as_ptr(),
         };
         let expected = EngineOptions {
             device: "cpu".into(),
@@ -159,7 +294,18 @@ mod tests {
                 max_encoded_bytes: 9,
                 max_progressive_scans: 5,
             },
-            ..EngineOptions::default()
+            tuning: None,
+            window: BatchWindow::Adaptive,
+            preserve_order: true,
+            batch_buckets: vec![16, 17],
+            tenant_weights: vec![("a".into(), 18)],
+            encoded_budget: 10,
+            decode_budget: 11,
+            ageing: Duration::from_micros(12),
+            stuck_after: Duration::from_micros(13),
+            outage_patience: Duration::from_micros(14),
+            close_timeout: Duration::from_micros(15),
+            trace: Some("trace".into()),
         };
         // SAFETY: the struct and its text live through the call.
         assert_eq!(unsafe { engine_options(&given, "options") }.unwrap(), expected);
@@ -171,8 +317,32 @@ mod tests {
         // SAFETY: the struct and its text live through the call.
         let error = unsafe { engine_options(&given, "options") }.unwrap_err();
         assert_eq!(error.kind(), libvision::ErrorKind::FileNotFound);
-        let given = vision_engine_options_t { reserved: 7, ..defaults() };
-        // SAFETY: as above.
-        assert!(unsafe { engine_options(&given, "options") }.is_err());
+    }
+
+    #[test]
+    fn what_means_nothing_is_named() {
+        let buckets = vision_engine_options_t { batch_bucket_count: 1, ..defaults() };
+        let message = |given: vision_engine_options_t| {
+            // SAFETY: the struct and what it points at live through the call.
+            unsafe { engine_options(&given, "options") }.unwrap_err().message().to_owned()
+        };
+        assert_eq!(message(buckets), "options.batch_buckets is NULL");
+        let reserved = vision_engine_options_t { reserved: 7, ..defaults() };
+        assert_eq!(message(reserved), "options.reserved is 7; expected 0");
+        let window = vision_engine_options_t { window: 3, ..defaults() };
+        assert_eq!(message(window), "options.window is 3; expected a VISION_WINDOW_...");
+        let weights = [(null(), 0), (c"a".as_ptr(), 7)].map(|(name, reserved)| vision_tenant_weight_t {
+            name,
+            weight: 1,
+            reserved,
+        });
+        for (at, expected) in ["name is NULL", "reserved is 7; expected 0"].into_iter().enumerate() {
+            let given = vision_engine_options_t {
+                tenant_weights: &weights[at],
+                tenant_weight_count: 1,
+                ..defaults()
+            };
+            assert_eq!(message(given), format!("options.tenant_weights[0].{expected}"));
+        }
     }
 }

@@ -13,6 +13,7 @@ pub mod engine_options;
 mod handle;
 pub mod image;
 pub mod load_options;
+pub mod metrics;
 pub mod model;
 pub mod preprocess;
 pub mod request;

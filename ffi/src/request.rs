@@ -127,7 +127,7 @@ pub unsafe extern "C" fn vision_engine_submit(
             (image::source(image, "image")?, request_options(options, "options")?, out(pending, "pending")?)
         };
         let engine = handle::get(engine, "engine")?;
-        let pending = engine.engine.submit(image, options)?;
+        let pending = engine.engine.submit(image, options.at(&engine.engine)?)?;
         place.write(SubmittedRequest::insert(&engine, pending)?);
         Ok(())
     })
@@ -156,7 +156,7 @@ pub unsafe extern "C" fn vision_engine_submit_tensors(
             )
         };
         let engine = handle::get(engine, "engine")?;
-        let pending = engine.engine.submit_tensors(inputs, options)?;
+        let pending = engine.engine.submit_tensors(inputs, options.at(&engine.engine)?)?;
         place.write(SubmittedRequest::insert(&engine, pending)?);
         Ok(())
     })

@@ -57,6 +57,7 @@ pub(crate) struct Answer {
     embedding: Option<Vec<f32>>,
     batch_size: usize,
     timing: Timing,
+    traceparent: Option<CString>,
 }
 
 impl Answer {
@@ -76,6 +77,7 @@ impl Answer {
             embedding: embedding.map(|(_, tensor)| floats(tensor)).transpose()?,
             batch_size: response.batch_size,
             timing: response.timing,
+            traceparent: response.trace_context.map(|context| c_string(&context.to_string())),
         })
     }
 }
@@ -219,6 +221,26 @@ pub unsafe extern "C" fn vision_result_batch_size(
         // SAFETY: the caller's promise.
         let place = unsafe { out(batch_size, "batch_size")? };
         place.write(handle::get(result, "result")?.batch_size as u32);
+        Ok(())
+    })
+}
+
+/// The `traceparent` that the request came with, NULL if it had none or a malformed one. Lives as long as the
+/// result.
+///
+/// # Safety
+///
+/// `traceparent` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vision_result_traceparent(
+    result: *const vision_result_t,
+    traceparent: *mut *const c_char,
+) -> vision_status_t {
+    boundary(|| {
+        // SAFETY: the caller's promise.
+        let place = unsafe { out(traceparent, "traceparent")? };
+        let answer = handle::get(result, "result")?;
+        place.write(answer.traceparent.as_ref().map_or(std::ptr::null(), |text| text.as_ptr()));
         Ok(())
     })
 }

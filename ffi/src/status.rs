@@ -123,14 +123,25 @@ const fn terminated<const N: usize>(text: &str) -> [u8; N] {
 }
 
 thread_local! {
-    static LAST_MESSAGE: RefCell<CString> = RefCell::default();
+    static LAST_ERROR: RefCell<LastError> = RefCell::default();
 }
 
-/// Keeps the error's message for this thread and returns its status.
+/// What a thread is told of its last failure.
+#[derive(Default)]
+struct LastError {
+    message: CString,
+    retry_after_us: u64,
+}
+
+/// Keeps what the error says for this thread and returns its status.
 pub(crate) fn fail(error: &Error) -> vision_status_t {
-    let message = crate::boundary::c_string(error.message());
+    let last_error = LastError {
+        message: crate::boundary::c_string(error.message()),
+        // At once is a time too, and 0 is none.
+        retry_after_us: error.retry_after().map_or(0, |after| (after.as_micros() as u64).max(1)),
+    };
     // A thread that is ending has no place for messages any more; its status still tells.
-    let _ = LAST_MESSAGE.try_with(|last| last.replace(message));
+    let _ = LAST_ERROR.try_with(|last| last.replace(last_error));
     error.kind().number()
 }
 
@@ -157,7 +168,20 @@ pub extern "C" fn vision_status_hint(status: vision_status_t) -> *const c_char {
 /// succeeds leaves it alone. Lives until the next failing call on this thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn vision_last_error_message() -> *const c_char {
-    LAST_MESSAGE.try_with(|last| last.borrow().as_ptr()).unwrap_or(c"".as_ptr())
+    LAST_ERROR.try_with(|last| last.borrow().message.as_ptr()).unwrap_or(c"".as_ptr())
+}
+
+/// After how many microseconds it makes sense to try again what failed last on this thread; 0 if that is not
+/// known. Whether it makes sense at all, vision_status_is_retryable() says.
+#[unsafe(no_mangle)]
+pub extern "C" fn vision_last_error_retry_after_us() -> u64 {
+    LAST_ERROR.try_with(|last| last.borrow().retry_after_us).unwrap_or(0)
+}
+
+/// 1 if the same call may succeed another time though the caller changes nothing, otherwise 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn vision_status_is_retryable(status: vision_status_t) -> u32 {
+    ErrorKind::ALL.iter().any(|kind| kind.number() == status && kind.is_retryable()).into()
 }
 
 #[cfg(test)]
@@ -198,14 +222,27 @@ mod tests {
 
     #[test]
     fn each_thread_has_its_own_message() {
-        fail(&Error::new(ErrorKind::QueueFull, "here"));
+        let after = std::time::Duration::from_millis(3);
+        fail(&Error::new(ErrorKind::QueueFull, "here").with_retry_after(after));
         std::thread::spawn(|| {
             assert_eq!(read(vision_last_error_message()), "");
             fail(&Error::new(ErrorKind::Cancelled, "there"));
             assert_eq!(read(vision_last_error_message()), "there");
+            assert_eq!(vision_last_error_retry_after_us(), 0);
         })
         .join()
         .unwrap();
         assert_eq!(read(vision_last_error_message()), "here");
+        assert_eq!(vision_last_error_retry_after_us(), 3000);
+        fail(&Error::new(ErrorKind::QueueFull, "at once").with_retry_after(std::time::Duration::ZERO));
+        assert_eq!(vision_last_error_retry_after_us(), 1);
+    }
+
+    #[test]
+    fn what_may_be_tried_again_is_what_core_says() {
+        for &kind in ErrorKind::ALL {
+            assert_eq!(vision_status_is_retryable(kind.number()), u32::from(kind.is_retryable()));
+        }
+        assert_eq!([0, 1, 999].map(|status| vision_status_is_retryable(status)), [0; 3]);
     }
 }

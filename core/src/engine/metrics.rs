@@ -109,7 +109,7 @@ impl Histograms {
 }
 
 /// An engine at one moment.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metrics {
     /// Totals since the start.
     pub counters: Counters,

@@ -23,6 +23,7 @@ int main(int argc, char **argv) {
     vision_prediction_t prediction = {.class_index = 77};
     vision_tensor_t tensor = {.rank = 77};
     vision_timing_t timing = {.total_ns = 77};
+    vision_metrics_t metrics = {.arrived_total = 77};
     vision_preprocess_t preprocess = {.struct_size = 77};
     const vision_image_t image = image_at(PICTURE);
 
@@ -47,6 +48,8 @@ int main(int argc, char **argv) {
     EXPECT_INVALID(vision_engine_device(NULL, &text));
     EXPECT_INVALID(vision_engine_max_batch_size(NULL, &number));
     EXPECT_INVALID(vision_engine_describe(NULL, &text));
+    EXPECT_INVALID(vision_engine_metrics(NULL, &metrics, sizeof metrics));
+    EXPECT_INVALID(vision_engine_metrics_prometheus(NULL, NULL, 0, &size));
     EXPECT_INVALID(vision_engine_classify(NULL, &image, NULL, &result));
     EXPECT_MESSAGE("engine is NULL");
     EXPECT_INVALID(vision_engine_embed(NULL, &image, NULL, &result));
@@ -66,6 +69,7 @@ int main(int argc, char **argv) {
     EXPECT_INVALID(vision_result_output(NULL, 0, &tensor));
     EXPECT_INVALID(vision_result_batch_size(NULL, &number));
     EXPECT_INVALID(vision_result_timing(NULL, &timing, sizeof timing));
+    EXPECT_INVALID(vision_result_traceparent(NULL, &text));
 
     /* NULL beside handles that are good. */
     vision_model_t *good_model = load_model(MODEL);
@@ -80,6 +84,8 @@ int main(int argc, char **argv) {
     EXPECT_INVALID(vision_engine_device(good_engine, NULL));
     EXPECT_INVALID(vision_engine_max_batch_size(good_engine, NULL));
     EXPECT_INVALID(vision_engine_describe(good_engine, NULL));
+    EXPECT_INVALID(vision_engine_metrics(good_engine, NULL, sizeof metrics));
+    EXPECT_INVALID(vision_engine_metrics_prometheus(good_engine, NULL, 0, NULL));
     EXPECT_INVALID(vision_engine_classify(good_engine, NULL, NULL, &result));
     EXPECT_MESSAGE("image is NULL");
     EXPECT_INVALID(vision_engine_classify(good_engine, &image, NULL, NULL));
@@ -104,6 +110,7 @@ int main(int argc, char **argv) {
     EXPECT_INVALID(vision_result_output(good_result, 0, NULL));
     EXPECT_INVALID(vision_result_batch_size(good_result, NULL));
     EXPECT_INVALID(vision_result_timing(good_result, NULL, sizeof timing));
+    EXPECT_INVALID(vision_result_traceparent(good_result, NULL));
     EXPECT_INVALID(vision_result_timing(good_result, &timing, 8));
     EXPECT_STATUS(vision_result_embedding(good_result, &values, &size), VISION_STATUS_OUTPUT_MISSING);
 
@@ -119,7 +126,7 @@ int main(int argc, char **argv) {
     EXPECT_TEXT(text, "untouched");
     EXPECT(size == 77 && number == 77 && values == NULL);
     EXPECT(prediction.class_index == 77 && tensor.rank == 77);
-    EXPECT(timing.total_ns == 77 && preprocess.struct_size == 77);
+    EXPECT(timing.total_ns == 77 && metrics.arrived_total == 77 && preprocess.struct_size == 77);
 
     EXPECT_OK(vision_result_free(good_result));
     EXPECT_OK(vision_engine_free(good_engine));

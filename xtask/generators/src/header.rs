@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use cbindgen::{Builder, Config};
 
 /// In the order in which the header shows them.
-const SOURCES: [&str; 12] = [
+const SOURCES: [&str; 13] = [
     "abi",
     "status",
     "load_options",
@@ -16,6 +16,7 @@ const SOURCES: [&str; 12] = [
     "tensor",
     "model",
     "engine",
+    "metrics",
     "request",
     "result",
 ];
