@@ -1,14 +1,17 @@
 //! The engine, closed without the GIL, and the defaults of its options.
 
 use crate::array::tensor;
-use crate::error::exception;
+use crate::error::{argument, exception};
 use crate::image;
+use crate::metrics::Snapshot;
 use crate::model::Model;
 use crate::number::{count, seconds};
 use crate::request::Request;
-use libvision::{DecodeLimits, EngineOptions, RequestOptions, Task, Tuning};
+use crate::request_options::request_options;
+use libvision::{BatchWindow, DecodeLimits, EngineOptions, Task, Tuning};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,6 +25,14 @@ pub(crate) struct Defaults {
     decode_threads: usize,
     threads: usize,
     precise: bool,
+    window: &'static str,
+    preserve_order: bool,
+    encoded_budget: u64,
+    decode_budget: u64,
+    ageing: f64,
+    stuck_after: f64,
+    outage_patience: f64,
+    close_timeout: f64,
     max_pixels: usize,
     max_side: usize,
     max_encoded_bytes: usize,
@@ -45,6 +56,14 @@ pub(crate) fn defaults() -> Defaults {
         decode_threads: options.decode_threads,
         threads: options.threads,
         precise: options.precise,
+        window: WINDOWS.iter().find(|(_, window)| *window == options.window).map_or("", |(name, _)| name),
+        preserve_order: options.preserve_order,
+        encoded_budget: options.encoded_budget,
+        decode_budget: options.decode_budget,
+        ageing: options.ageing.as_secs_f64(),
+        stuck_after: options.stuck_after.as_secs_f64(),
+        outage_patience: options.outage_patience.as_secs_f64(),
+        close_timeout: options.close_timeout.as_secs_f64(),
         max_pixels: options.limits.max_pixels,
         max_side: options.limits.max_side,
         max_encoded_bytes: options.limits.max_encoded_bytes,
@@ -53,6 +72,13 @@ pub(crate) fn defaults() -> Defaults {
         min_score,
     }
 }
+
+/// The policies by their names.
+const WINDOWS: [(&str, BatchWindow); 3] = [
+    ("latency", BatchWindow::Latency),
+    ("throughput", BatchWindow::Throughput),
+    ("adaptive", BatchWindow::Adaptive),
+];
 
 /// The options of an engine, from a dictionary that has them all.
 #[derive(FromPyObject)]
@@ -66,6 +92,17 @@ struct Options {
     threads: i64,
     precise: bool,
     tuning: Option<PathBuf>,
+    window: String,
+    batch_buckets: Vec<i64>,
+    tenant_weights: BTreeMap<String, i64>,
+    preserve_order: bool,
+    encoded_budget: i64,
+    decode_budget: i64,
+    ageing: f64,
+    stuck_after: f64,
+    outage_patience: f64,
+    close_timeout: f64,
+    trace: Option<PathBuf>,
     max_pixels: i64,
     max_side: i64,
     max_encoded_bytes: i64,
@@ -75,6 +112,15 @@ struct Options {
 impl Options {
     fn checked(self, py: Python<'_>) -> PyResult<EngineOptions> {
         let tuning = self.tuning.map(Tuning::read).transpose().map_err(|error| exception(py, &error))?;
+        let window = WINDOWS.iter().find(|(name, _)| *name == self.window).ok_or_else(|| {
+            let found = self.window;
+            argument(py, format!("window: expected 'latency', 'throughput' or 'adaptive', found '{found}'"))
+        })?;
+        let bucket = |size| count(py, "batch_buckets", size);
+        let weight = |(name, weight): (String, i64)| {
+            let size = count(py, &format!("tenant_weights[{name:?}]"), weight)?;
+            Ok((name, u32::try_from(size).unwrap_or(u32::MAX)))
+        };
         Ok(EngineOptions {
             device: self.device,
             max_batch_size: count(py, "max_batch_size", self.max_batch_size)?,
@@ -90,7 +136,17 @@ impl Options {
                 max_encoded_bytes: count(py, "max_encoded_bytes", self.max_encoded_bytes)?,
                 max_progressive_scans: count(py, "max_progressive_scans", self.max_progressive_scans)?,
             },
-            ..EngineOptions::default()
+            window: window.1,
+            batch_buckets: self.batch_buckets.into_iter().map(bucket).collect::<PyResult<_>>()?,
+            tenant_weights: self.tenant_weights.into_iter().map(weight).collect::<PyResult<_>>()?,
+            preserve_order: self.preserve_order,
+            encoded_budget: count(py, "encoded_budget", self.encoded_budget)? as u64,
+            decode_budget: count(py, "decode_budget", self.decode_budget)? as u64,
+            ageing: seconds(py, "ageing", self.ageing)?,
+            stuck_after: seconds(py, "stuck_after", self.stuck_after)?,
+            outage_patience: seconds(py, "outage_patience", self.outage_patience)?,
+            close_timeout: seconds(py, "close_timeout", self.close_timeout)?,
+            trace: self.trace,
         })
     }
 }
@@ -116,33 +172,49 @@ impl Engine {
     }
 
     /// Asks for labels.
-    #[pyo3(signature = (image, *, top_k, min_score, deadline))]
+    #[pyo3(signature = (image, *, top_k, min_score, deadline, **options))]
     fn start_classify(
         &self,
         image: &Bound<'_, PyAny>,
         top_k: i64,
         min_score: f32,
         deadline: Option<f64>,
+        options: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Request> {
         let top_k = count(image.py(), "top_k", top_k)?;
-        self.start(image, Task::Classify { top_k, min_score }, deadline)
+        self.start(image, Task::Classify { top_k, min_score }, deadline, options)
     }
 
     /// Asks for the pooled feature before the classifier.
-    #[pyo3(signature = (image, *, deadline))]
-    fn start_embed(&self, image: &Bound<'_, PyAny>, deadline: Option<f64>) -> PyResult<Request> {
-        self.start(image, Task::Embed, deadline)
+    #[pyo3(signature = (image, *, deadline, **options))]
+    fn start_embed(
+        &self,
+        image: &Bound<'_, PyAny>,
+        deadline: Option<f64>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Request> {
+        self.start(image, Task::Embed, deadline, options)
     }
 
     /// Asks for every output of the network.
-    #[pyo3(signature = (image, *, deadline))]
-    fn start_outputs(&self, image: &Bound<'_, PyAny>, deadline: Option<f64>) -> PyResult<Request> {
-        self.start(image, Task::Run, deadline)
+    #[pyo3(signature = (image, *, deadline, **options))]
+    fn start_outputs(
+        &self,
+        image: &Bound<'_, PyAny>,
+        deadline: Option<f64>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Request> {
+        self.start(image, Task::Run, deadline, options)
     }
 
     /// Asks for every output of the network, from input tensors by name.
-    #[pyo3(signature = (inputs: "dict[str, Any]", *, deadline))]
-    fn start_run(&self, inputs: &Bound<'_, PyDict>, deadline: Option<f64>) -> PyResult<Request> {
+    #[pyo3(signature = (inputs: "dict[str, Any]", *, deadline, **options))]
+    fn start_run(
+        &self,
+        inputs: &Bound<'_, PyDict>,
+        deadline: Option<f64>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Request> {
         let py = inputs.py();
         let mut tensors = Vec::with_capacity(inputs.len());
         for (name, array) in inputs {
@@ -150,7 +222,7 @@ impl Engine {
             tensors.push((tensor(&name, &array)?, name));
         }
         let tensors = tensors.into_iter().map(|(tensor, name)| (name, tensor)).collect();
-        let options = request_options(py, Task::Run, deadline)?;
+        let options = request_options(py, &self.engine, Task::Run, deadline, options)?;
         let pending = self.engine.submit_tensors(tensors, options);
         pending.map(Request::new).map_err(|error| exception(py, &error))
     }
@@ -172,6 +244,22 @@ impl Engine {
         self.engine.describe()
     }
 
+    /// Everything counted and measured so far: the fields of a `Metrics`.
+    fn metrics(&self) -> Snapshot {
+        (&self.engine.metrics()).into()
+    }
+
+    /// The same as text for Prometheus.
+    fn prometheus(&self) -> String {
+        self.engine.metrics().prometheus()
+    }
+
+    /// Whether requests are accepted and every worker can run them.
+    #[getter]
+    fn is_ready(&self) -> bool {
+        self.engine.is_ready()
+    }
+
     /// Accepts nothing more, answers what was accepted, stops the threads. Idempotent. In a forked child
     /// there is nothing to stop.
     fn close(&self, py: Python<'_>) {
@@ -186,9 +274,15 @@ impl Engine {
         self.process != std::process::id()
     }
 
-    fn start(&self, image: &Bound<'_, PyAny>, task: Task, deadline: Option<f64>) -> PyResult<Request> {
+    fn start(
+        &self,
+        image: &Bound<'_, PyAny>,
+        task: Task,
+        deadline: Option<f64>,
+        options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Request> {
         let py = image.py();
-        let options = request_options(py, task, deadline)?;
+        let options = request_options(py, &self.engine, task, deadline, options)?;
         let pending = self.engine.submit(image::source(image)?, options);
         pending.map(Request::new).map_err(|error| exception(py, &error))
     }
@@ -204,9 +298,4 @@ impl Drop for Engine {
             Python::attach(|py| py.detach(|| self.engine.close()));
         }
     }
-}
-
-fn request_options(py: Python<'_>, task: Task, deadline: Option<f64>) -> PyResult<RequestOptions> {
-    let deadline = deadline.map(|value| seconds(py, "deadline", value)).transpose()?;
-    Ok(RequestOptions { task, deadline, ..RequestOptions::default() })
 }

@@ -6,10 +6,12 @@ mod completion;
 mod engine;
 mod error;
 mod image;
+mod metrics;
 mod model;
 mod number;
 mod preprocess;
 mod request;
+mod request_options;
 mod response;
 
 #[pyo3::pymodule]

@@ -33,6 +33,12 @@ impl Response {
         self.0.batch_size
     }
 
+    /// As the request had it.
+    #[getter]
+    fn traceparent(&self) -> Option<String> {
+        self.0.trace_context.map(|context| context.to_string())
+    }
+
     /// Seconds spent in each stage, and in all.
     #[getter]
     fn timing(&self) -> Seconds {

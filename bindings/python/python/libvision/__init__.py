@@ -16,9 +16,11 @@ from .errors import (
     ModelError,
     VisionError,
 )
+from .metrics import Histogram, Metrics
 from .model import Model
 from .pending import Pending
 from .preprocess import Preprocess
+from .request import RequestOptions
 from .result import Prediction, Result, Timing
 
 __all__ = [
@@ -26,13 +28,16 @@ __all__ = [
     "DeviceError",
     "Engine",
     "EngineError",
+    "Histogram",
     "ImageError",
     "InternalError",
+    "Metrics",
     "Model",
     "ModelError",
     "Pending",
     "Prediction",
     "Preprocess",
+    "RequestOptions",
     "Result",
     "Timing",
     "VisionError",

@@ -5,16 +5,18 @@ from __future__ import annotations
 import atexit
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias, TypeVar, Unpack, overload
 
 from . import _libvision
 from .image import are_several
+from .metrics import Metrics
 from .model import Model
 from .outputs import EMBEDDING, embedding_of, outputs_of, stack, stack_outputs
 from .pending import Deliveries, Pending
+from .request import RequestOptions
 from .result import Result
 from .window import answer_all, run_now
 
@@ -45,6 +47,14 @@ class Engine:
     keeps to direct convolution: slower, smaller, nearer to exact. `tuning` is a file of `vision tune`. Pictures
     over `max_pixels`, `max_side`, `max_encoded_bytes` or `max_progressive_scans` are refused.
 
+    `window` says when a batch waits for others: "latency" never, "throughput" always, "adaptive" as long as
+    that is measured to pay. A batch is filled up to the next of `batch_buckets`. `tenant_weights` are the
+    shares of tenants, 1 for those that are not named. `encoded_budget` bounds the bytes of files that wait,
+    `decode_budget` what all decoders take. With `preserve_order` results come in order of acceptance. After
+    `ageing` seconds a request rises to the next priority; after `stuck_after` a batch that does not end is
+    given up; for `outage_patience` requests wait for a device that was lost, and for `close_timeout` closing
+    waits for them. `trace` is a file to record in for `vision replay`.
+
     Close it, or use it in a `with` statement. It does not survive a fork: make one in each process.
     """
 
@@ -60,6 +70,17 @@ class Engine:
         threads: int = _DEFAULTS.threads,
         precise: bool = _DEFAULTS.precise,
         tuning: str | os.PathLike[str] | None = None,
+        window: Literal["latency", "throughput", "adaptive"] = _DEFAULTS.window,  # type: ignore[assignment]
+        batch_buckets: Sequence[int] = (),
+        tenant_weights: Mapping[str, int] | None = None,
+        preserve_order: bool = _DEFAULTS.preserve_order,
+        encoded_budget: int = _DEFAULTS.encoded_budget,
+        decode_budget: int = _DEFAULTS.decode_budget,
+        ageing: float = _DEFAULTS.ageing,
+        stuck_after: float = _DEFAULTS.stuck_after,
+        outage_patience: float = _DEFAULTS.outage_patience,
+        close_timeout: float = _DEFAULTS.close_timeout,
+        trace: str | os.PathLike[str] | None = None,
         max_pixels: int = _DEFAULTS.max_pixels,
         max_side: int = _DEFAULTS.max_side,
         max_encoded_bytes: int = _DEFAULTS.max_encoded_bytes,
@@ -76,6 +97,17 @@ class Engine:
             "threads": threads,
             "precise": precise,
             "tuning": tuning,
+            "window": window,
+            "batch_buckets": list(batch_buckets),
+            "tenant_weights": dict(tenant_weights or {}),
+            "preserve_order": preserve_order,
+            "encoded_budget": encoded_budget,
+            "decode_budget": decode_budget,
+            "ageing": ageing,
+            "stuck_after": stuck_after,
+            "outage_patience": outage_patience,
+            "close_timeout": close_timeout,
+            "trace": trace,
             "max_pixels": max_pixels,
             "max_side": max_side,
             "max_encoded_bytes": max_encoded_bytes,
@@ -88,11 +120,21 @@ class Engine:
     # A str is also a sequence of str; it is a path here.
     @overload
     def classify(  # type: ignore[overload-overlap]
-        self, images: Image, top_k: int = ..., min_score: float = ..., deadline: float | None = ...
+        self,
+        images: Image,
+        top_k: int = ...,
+        min_score: float = ...,
+        deadline: float | None = ...,
+        **options: Unpack[RequestOptions],
     ) -> Result: ...
     @overload
     def classify(
-        self, images: Images, top_k: int = ..., min_score: float = ..., deadline: float | None = ...
+        self,
+        images: Images,
+        top_k: int = ...,
+        min_score: float = ...,
+        deadline: float | None = ...,
+        **options: Unpack[RequestOptions],
     ) -> list[Result]: ...
     @overload
     def classify(
@@ -103,6 +145,7 @@ class Engine:
         deadline: float | None = ...,
         *,
         return_errors: bool,
+        **options: Unpack[RequestOptions],
     ) -> list[Result | Exception]: ...
     def classify(
         self,
@@ -112,41 +155,64 @@ class Engine:
         deadline: float | None = None,
         *,
         return_errors: bool = False,
+        **options: Unpack[RequestOptions],
     ) -> Any:
         """Labels for one picture, or for each of a list.
 
         At most `top_k` labels, none with a score below `min_score`. `deadline` is the time in seconds
         within which an answer is of use. In a list, the first picture that fails raises its error;
-        with `return_errors` the error stands in the place of the result.
+        with `return_errors` the error stands in the place of the result. `options` are those of
+        `RequestOptions`.
         """
-        start = partial(self._core.start_classify, top_k=top_k, min_score=min_score, deadline=deadline)
+        start = partial(
+            self._core.start_classify, top_k=top_k, min_score=min_score, deadline=deadline, **options
+        )
         return self._answer(images, start, Result.of, return_errors)
 
-    def embed(self, images: Image | Images, deadline: float | None = None) -> Embedding:
+    def embed(
+        self, images: Image | Images, deadline: float | None = None, **options: Unpack[RequestOptions]
+    ) -> Embedding:
         """The pooled feature before the classifier: shape (D,) for a picture, (N, D) for a list."""
-        start = partial(self._core.start_embed, deadline=deadline)
+        start = partial(self._core.start_embed, deadline=deadline, **options)
         return self._embedding(self._answer(images, start, embedding_of))
 
-    def outputs(self, images: Image | Images, deadline: float | None = None) -> dict[str, Array]:
+    def outputs(
+        self, images: Image | Images, deadline: float | None = None, **options: Unpack[RequestOptions]
+    ) -> dict[str, Array]:
         """Every output of the network as it is, logits first, without a batch axis for one picture."""
-        start = partial(self._core.start_outputs, deadline=deadline)
+        start = partial(self._core.start_outputs, deadline=deadline, **options)
         return self._outputs(self._answer(images, start, outputs_of))
 
-    def run(self, inputs: Array | Mapping[str, Array], deadline: float | None = None) -> dict[str, Array]:
+    def run(
+        self,
+        inputs: Array | Mapping[str, Array],
+        deadline: float | None = None,
+        **options: Unpack[RequestOptions],
+    ) -> dict[str, Array]:
         """Every output of the network, for tensors that are preprocessed already.
 
         The first axis of each input is the number of images, at most `max_batch_size`. A model with one
         input takes it without its name.
         """
-        return self._core.start_run(self._named(inputs), deadline=deadline).wait().outputs()
+        return self._core.start_run(self._named(inputs), deadline=deadline, **options).wait().outputs()
 
     @overload
     async def classify_async(  # type: ignore[overload-overlap]
-        self, images: Image, top_k: int = ..., min_score: float = ..., deadline: float | None = ...
+        self,
+        images: Image,
+        top_k: int = ...,
+        min_score: float = ...,
+        deadline: float | None = ...,
+        **options: Unpack[RequestOptions],
     ) -> Result: ...
     @overload
     async def classify_async(
-        self, images: Images, top_k: int = ..., min_score: float = ..., deadline: float | None = ...
+        self,
+        images: Images,
+        top_k: int = ...,
+        min_score: float = ...,
+        deadline: float | None = ...,
+        **options: Unpack[RequestOptions],
     ) -> list[Result]: ...
     @overload
     async def classify_async(
@@ -157,6 +223,7 @@ class Engine:
         deadline: float | None = ...,
         *,
         return_errors: bool,
+        **options: Unpack[RequestOptions],
     ) -> list[Result | Exception]: ...
     async def classify_async(
         self,
@@ -166,28 +233,36 @@ class Engine:
         deadline: float | None = None,
         *,
         return_errors: bool = False,
+        **options: Unpack[RequestOptions],
     ) -> Any:
         """`classify` for an event loop. Cancelling the task cancels its requests."""
-        start = partial(self._core.start_classify, top_k=top_k, min_score=min_score, deadline=deadline)
+        start = partial(
+            self._core.start_classify, top_k=top_k, min_score=min_score, deadline=deadline, **options
+        )
         return await self._answer_async(images, start, Result.of, return_errors)
 
-    async def embed_async(self, images: Image | Images, deadline: float | None = None) -> Embedding:
+    async def embed_async(
+        self, images: Image | Images, deadline: float | None = None, **options: Unpack[RequestOptions]
+    ) -> Embedding:
         """`embed` for an event loop. Cancelling the task cancels its requests."""
-        start = partial(self._core.start_embed, deadline=deadline)
+        start = partial(self._core.start_embed, deadline=deadline, **options)
         return self._embedding(await self._answer_async(images, start, embedding_of))
 
     async def outputs_async(
-        self, images: Image | Images, deadline: float | None = None
+        self, images: Image | Images, deadline: float | None = None, **options: Unpack[RequestOptions]
     ) -> dict[str, Array]:
         """`outputs` for an event loop. Cancelling the task cancels its requests."""
-        start = partial(self._core.start_outputs, deadline=deadline)
+        start = partial(self._core.start_outputs, deadline=deadline, **options)
         return self._outputs(await self._answer_async(images, start, outputs_of))
 
     async def run_async(
-        self, inputs: Array | Mapping[str, Array], deadline: float | None = None
+        self,
+        inputs: Array | Mapping[str, Array],
+        deadline: float | None = None,
+        **options: Unpack[RequestOptions],
     ) -> dict[str, Array]:
         """`run` for an event loop. Cancelling the task cancels the request."""
-        request = self._core.start_run(self._named(inputs), deadline=deadline)
+        request = self._core.start_run(self._named(inputs), deadline=deadline, **options)
         return await self._settled(request, _libvision.Response.outputs)
 
     @overload
@@ -199,14 +274,25 @@ class Engine:
         top_k: int = ...,
         min_score: float = ...,
         deadline: float | None = ...,
+        **options: Unpack[RequestOptions],
     ) -> Pending[Result]: ...
     @overload
     def submit(
-        self, image: Image, task: Literal["embed"], *, deadline: float | None = ...
+        self,
+        image: Image,
+        task: Literal["embed"],
+        *,
+        deadline: float | None = ...,
+        **options: Unpack[RequestOptions],
     ) -> Pending[Embedding]: ...
     @overload
     def submit(
-        self, image: Image, task: Literal["outputs"], *, deadline: float | None = ...
+        self,
+        image: Image,
+        task: Literal["outputs"],
+        *,
+        deadline: float | None = ...,
+        **options: Unpack[RequestOptions],
     ) -> Pending[dict[str, Array]]: ...
     def submit(
         self,
@@ -216,18 +302,21 @@ class Engine:
         top_k: int = _DEFAULTS.top_k,
         min_score: float = _DEFAULTS.min_score,
         deadline: float | None = None,
+        **options: Unpack[RequestOptions],
     ) -> Pending[Any]:
         """Accepts one picture and returns at once, or raises QUEUE_FULL. `task` names the method whose
         answer is wanted."""
         if task == "classify":
             request = self._core.start_classify(
-                image, top_k=top_k, min_score=min_score, deadline=deadline
+                image, top_k=top_k, min_score=min_score, deadline=deadline, **options
             )
             return self._pending(request, Result.of)
         if task == "embed":
-            return self._pending(self._core.start_embed(image, deadline=deadline), embedding_of)
+            request = self._core.start_embed(image, deadline=deadline, **options)
+            return self._pending(request, embedding_of)
         if task == "outputs":
-            return self._pending(self._core.start_outputs(image, deadline=deadline), outputs_of)
+            request = self._core.start_outputs(image, deadline=deadline, **options)
+            return self._pending(request, outputs_of)
         raise ValueError(f'task: expected "classify", "embed" or "outputs", found {task!r}')
 
     @property
@@ -249,6 +338,19 @@ class Engine:
     def max_batch_size(self) -> int:
         """Largest batch, after the model's own limit."""
         return self._core.max_batch_size
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether requests are accepted and every worker can run them."""
+        return self._core.is_ready
+
+    def metrics(self) -> Metrics:
+        """Everything counted and measured so far."""
+        return Metrics.of(self._core.metrics())
+
+    def prometheus(self) -> str:
+        """The same as text that Prometheus reads."""
+        return self._core.prometheus()
 
     def describe(self) -> str:
         """Device and why, options in force, plan, fusions, memory; for people."""

@@ -10,12 +10,26 @@ class VisionError(Exception):
     """The stable number."""
     hint: str
     """What the caller can do about it, one sentence; empty where there is nothing to say."""
+    retryable: bool
+    """Whether the same call may succeed another time though nothing is changed."""
+    retry_after: float | None
+    """Seconds after which to try again, where that is known."""
 
-    def __init__(self, message: str, code: str = "INTERNAL", number: int = 900, hint: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        code: str = "INTERNAL",
+        number: int = 900,
+        hint: str = "",
+        retryable: bool = False,
+        retry_after: float | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.number = number
         self.hint = hint
+        self.retryable = retryable
+        self.retry_after = retry_after
         if hint:
             self.add_note(hint)
 
@@ -63,7 +77,14 @@ _GROUPS = {
 _FILES = {"FILE_NOT_FOUND": FileMissingError, "FILE_UNREADABLE": FileUnreadableError}
 
 
-def make(message: str, code: str, number: int, hint: str) -> VisionError:
+def make(
+    message: str,
+    code: str,
+    number: int,
+    hint: str,
+    retryable: bool = False,
+    retry_after: float | None = None,
+) -> VisionError:
     """The exception for an error of the core, which calls this."""
     made = _FILES.get(code) or _GROUPS.get(number // 100, VisionError)
-    return made(message, code, number, hint)
+    return made(message, code, number, hint, retryable, retry_after)

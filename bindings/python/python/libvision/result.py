@@ -45,12 +45,14 @@ class Result:
     batch_size: int
     """How many pictures were computed together."""
     timing: Timing
+    traceparent: str | None = None
+    """As the request had it; None if it had none or a malformed one."""
 
     @staticmethod
     def of(response: _libvision.Response) -> Result:
         """The result in an answer of the core."""
         predictions = [Prediction(*prediction) for prediction in response.predictions]
-        return Result(predictions, response.batch_size, Timing(**response.timing))
+        return Result(predictions, response.batch_size, Timing(**response.timing), response.traceparent)
 
     @property
     def label(self) -> str:

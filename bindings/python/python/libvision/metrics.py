@@ -1,0 +1,94 @@
+"""What an engine counts and measures, at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """How many values fell into each bucket."""
+
+    ends: tuple[float, ...]
+    """Upper ends of the buckets, ascending."""
+    buckets: tuple[int, ...]
+    """Values above the end before and not above this one; what is above the last is in `count` alone."""
+    sum: float
+    """Of all values."""
+    count: int
+    """Of all values."""
+
+    @property
+    def mean(self) -> float:
+        """The mean of all values; 0 if there are none."""
+        return self.sum / self.count if self.count else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """An engine at one moment. arrived = delivered + the sum of refused + in_flight, always."""
+
+    arrived: int
+    """Requests that came since the engine was made."""
+    accepted: int
+    """Of those, accepted."""
+    delivered: int
+    """Accepted and answered with a result or an error of the request's own, such as a corrupt picture."""
+    refused: dict[str, int]
+    """Refused, or answered without a result, by reason: "queue_full", "cancelled" and so on."""
+    batches: int
+    """Batches run."""
+    images: int
+    """Pictures in them."""
+    padding_images: int
+    """Pictures that filled batches up to a bucket."""
+    batch_splits: int
+    """Batches split for want of memory."""
+    workers_stuck: int
+    """Workers given up because a batch did not end."""
+    workers_lost: int
+    """Workers lost."""
+    workers_rebuilt: int
+    """Workers made anew."""
+    self_tests: int
+    """Self-tests begun."""
+    queued: int
+    """Accepted and not yet given to a worker."""
+    waiting: int
+    """Of those, without a decoder."""
+    in_flight: int
+    """Accepted and not yet answered."""
+    encoded_bytes: int
+    """Bytes of files accepted and not yet decoded."""
+    decode_bytes: int
+    """Bytes that decoders take."""
+    memory_bytes: int
+    """Bytes taken at the start: weights, arenas, batches, outputs."""
+    is_ready: bool
+    """Whether requests are accepted and every worker can run them."""
+    queue: Histogram
+    """Seconds, of requests with a result: waiting for a decode thread."""
+    decode: Histogram
+    """Bytes to pixels."""
+    preprocess: Histogram
+    """Pixels to the input of the network."""
+    batch_wait: Histogram
+    """Waiting for the batch to close and for a worker."""
+    compute: Histogram
+    """The network."""
+    postprocess: Histogram
+    """Scores to labels."""
+    total: Histogram
+    """From acceptance to the answer."""
+    batch_size: Histogram
+    """Pictures of the batch that each request was in."""
+
+    @staticmethod
+    def of(snapshot: dict[str, Any]) -> Metrics:
+        """The metrics in a snapshot of the core."""
+        histograms = {
+            name: Histogram(tuple(given["ends"]), tuple(given["buckets"]), given["sum"], given["count"])
+            for name, given in snapshot.pop("histograms").items()
+        }
+        return Metrics(**snapshot, **histograms)
