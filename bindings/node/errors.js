@@ -2,12 +2,14 @@
 'use strict'
 
 class VisionError extends Error {
-  constructor({ code, number, message, hint }) {
+  constructor({ code, number, message, hint, retryable = false, retryAfterMs }) {
     super(message)
     this.name = 'VisionError'
     this.code = code
     this.number = number
     this.hint = hint
+    this.retryable = retryable
+    this.retryAfterMs = retryAfterMs ?? undefined
   }
 }
 

@@ -7,6 +7,10 @@ export class VisionError extends Error {
   readonly number: number
   /** What the caller can do about it; may be empty. */
   readonly hint: string
+  /** Whether the same call may succeed another time though nothing is changed. */
+  readonly retryable: boolean
+  /** Milliseconds after which to try again, where that is known. */
+  readonly retryAfterMs: number | undefined
 }
 
 /** Every kind of failure, with its stable name and number. */
@@ -39,6 +43,12 @@ export interface RequestOptions {
   signal?: AbortSignal
   /** Milliseconds from acceptance within which the answer is of use. */
   deadlineMs?: number
+  /** Urgent requests go first; who has waited for long rises. `normal` if not given. */
+  priority?: 'high' | 'normal' | 'low'
+  /** Whose request it is; tenants share the engine by their weights, whoever sends how much. */
+  tenant?: string
+  /** The header of W3C Trace Context, carried to the answer; a malformed one is ignored. */
+  traceparent?: string
 }
 
 export interface ClassifyOptions extends RequestOptions {
@@ -76,6 +86,8 @@ export interface Classification {
   /** Images that ran in the same batch, this one included. */
   batchSize: number
   timing: Timing
+  /** As the request had it; undefined if it had none or a malformed one. */
+  traceparent: string | undefined
 }
 
 export interface EngineOptions {
@@ -85,8 +97,28 @@ export interface EngineOptions {
   maxBatchSize?: number
   /** How long the first request of a batch may wait for others, in milliseconds. */
   maxQueueDelayMs?: number
+  /** Whether it does: never, always, or as long as that is measured to pay. */
+  window?: 'latency' | 'throughput' | 'adaptive'
+  /** Sizes that batches are filled up to; empty leaves them to the device. */
+  batchBuckets?: number[]
   /** Requests accepted and not yet dispatched; one more is refused with `QUEUE_FULL`. */
   queueCapacity?: number
+  /** Bytes of files and tensors accepted and not yet decoded; one more is refused with `QUEUE_FULL`. */
+  encodedBudget?: number
+  /** Bytes that all decoders may take at one time. */
+  decodeBudget?: number
+  /** Shares of tenants beside each other, 1 to 1000; 1 for those that are not named. */
+  tenantWeights?: Record<string, number>
+  /** Results in order of acceptance; errors that end a request early are not held back. */
+  preserveOrder?: boolean
+  /** Milliseconds after which a request rises to the next priority. */
+  ageingMs?: number
+  /** Milliseconds after which a batch that does not end is answered with `BACKEND_STUCK`. */
+  stuckAfterMs?: number
+  /** Milliseconds that requests wait while the device is lost, before `DEVICE_LOST`. */
+  outagePatienceMs?: number
+  /** Milliseconds that closing waits for what was accepted. */
+  closeTimeoutMs?: number
   /** Threads that decode and preprocess; 0 takes one per available CPU. */
   decodeThreads?: number
   /** Threads that one batch may compute on; 0 takes one per available CPU. */
@@ -95,6 +127,87 @@ export interface EngineOptions {
   precise?: boolean
   /** Path of a file of `vision tune` for this model and CPU; empty goes without. */
   tuning?: string
+  /** Path of a file to record in for `vision replay`; empty goes without. */
+  trace?: string
+  /** Largest width times height of a picture. */
+  maxPixels?: number
+  /** Largest width, and height, of a picture. */
+  maxSide?: number
+  /** Largest file of a picture, in bytes. */
+  maxEncodedBytes?: number
+  /** Most scans of a progressive JPEG. */
+  maxProgressiveScans?: number
+}
+
+/** How many values fell into each bucket. */
+export interface Histogram {
+  /** Upper ends of the buckets, ascending. */
+  ends: number[]
+  /** Values above the end before and not above this one; what is above the last is in `count` alone. */
+  buckets: number[]
+  /** Of all values. */
+  sum: number
+  /** Of all values. */
+  count: number
+}
+
+/** Why a request was refused, or answered without a result. */
+export type Refusal =
+  | 'queue_full'
+  | 'bytes_full'
+  | 'too_costly'
+  | 'deadline_infeasible'
+  | 'closed'
+  | 'cancelled'
+  | 'deadline_exceeded'
+  | 'backend_stuck'
+  | 'backend_lost'
+
+/** An engine at one moment. arrived = delivered + the sum of refused + inFlight, always. */
+export interface Metrics {
+  /** Requests that came since the engine was made. */
+  arrived: number
+  /** Of those, accepted. */
+  accepted: number
+  /** Accepted and answered with a result or an error of the request's own, such as a corrupt picture. */
+  delivered: number
+  refused: Record<Refusal, number>
+  batches: number
+  /** Images in them. */
+  images: number
+  /** Images that filled batches up to a bucket. */
+  paddingImages: number
+  /** Batches split for want of memory. */
+  batchSplits: number
+  /** Workers given up because a batch did not end. */
+  workersStuck: number
+  workersLost: number
+  workersRebuilt: number
+  selfTests: number
+  /** Accepted and not yet given to a worker. */
+  queued: number
+  /** Of those, without a decoder. */
+  waiting: number
+  /** Accepted and not yet answered. */
+  inFlight: number
+  /** Bytes of files accepted and not yet decoded. */
+  encodedBytes: number
+  /** Bytes that decoders take. */
+  decodeBytes: number
+  /** Bytes taken at the start: weights, arenas, batches, outputs. */
+  memoryBytes: number
+  isReady: boolean
+  /** Of requests with a result, as are the others: waiting for a decode thread. */
+  queueSeconds: Histogram
+  decodeSeconds: Histogram
+  preprocessSeconds: Histogram
+  batchWaitSeconds: Histogram
+  computeSeconds: Histogram
+  postprocessSeconds: Histogram
+  /** From acceptance to the answer. */
+  totalSeconds: Histogram
+  /** Images of the batch that each request was in. */
+  batchSizeImages: Histogram
 }
 
 /** A loaded model, tied to no device. */
@@ -120,6 +233,12 @@ export class Engine {
   get device(): string
   /** Largest batch, after the model's own limit. */
   get maxBatchSize(): number
+  /** Whether requests are accepted and every worker can run them. */
+  get isReady(): boolean
+  /** Everything counted and measured so far. */
+  metrics(): Metrics
+  /** The same as text that Prometheus reads. */
+  prometheus(): string
   /** Device, options, plan and memory, for people. */
   describe(): string
   /** Labels with scores. */

@@ -17,6 +17,17 @@ function invalid(message) {
   return new VisionError({ ...kind, message })
 }
 
+/** A misspelt option would be ignored, and its default taken. */
+function checkNames(options, known) {
+  if (options === null || typeof options !== 'object') throw invalid(`options are an object, found ${typeof options}`)
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) throw invalid(`no option "${name}"; there are ${known.join(', ')}`)
+  }
+}
+
+const requestOptions = ['signal', 'deadlineMs', 'priority', 'tenant', 'traceparent']
+const classifyOptions = ['topK', 'minScore', ...requestOptions]
+
 /** A path, the bytes of a file, or raw pixels, as the addon takes them. */
 function nativeImage(image) {
   if (typeof image === 'string') return { path: image }
@@ -100,10 +111,7 @@ class Engine {
 
   static async create(model, options = {}) {
     const loaded = model instanceof Model ? model : await Model.load(model)
-    const known = Object.keys(native.engineDefaults())
-    for (const name of Object.keys(options)) {
-      if (!known.includes(name)) throw invalid(`no option "${name}"; there are ${known.join(', ')}`)
-    }
+    checkNames(options, Object.keys(native.engineDefaults()))
     const { engine } = await promised((callback) => native.createEngine(nativeOf(loaded), options, callback))
     return new Engine(construction, engine, loaded)
   }
@@ -124,15 +132,28 @@ class Engine {
     return this.#native.describe()
   }
 
+  get isReady() {
+    return this.#native.isReady
+  }
+
+  metrics() {
+    return this.#native.metrics()
+  }
+
+  prometheus() {
+    return this.#native.prometheus()
+  }
+
   /** Submits through `start`, and cancels when the signal says so. */
-  async #request(task, options, start) {
-    const { signal, topK, minScore, deadlineMs } = options ?? {}
+  async #request(task, options = {}, start) {
+    checkNames(options, task === 'classify' ? classifyOptions : requestOptions)
+    const { signal, ...rest } = options
     signal?.throwIfAborted()
     let pending
     const abort = () => pending?.cancel()
     try {
       return await promised((callback) => {
-        pending = start({ task, topK, minScore, deadlineMs }, callback)
+        pending = start({ task, ...rest }, callback)
         signal?.addEventListener('abort', abort, { once: true })
       })
     } catch (error) {
@@ -151,8 +172,9 @@ class Engine {
   }
 
   async classify(image, options) {
-    const { predictions, batchSize, timing } = await this.#image('classify', image, options)
-    return { predictions, label: predictions[0]?.label, score: predictions[0]?.score, batchSize, timing }
+    const { predictions, batchSize, timing, traceparent } = await this.#image('classify', image, options)
+    const { label, score } = predictions[0] ?? {}
+    return { predictions, label, score, batchSize, timing, traceparent }
   }
 
   async embed(image, options) {

@@ -1,146 +1,16 @@
 //! Engines and requests.
 
+use crate::engine_options::NativeEngineOptions;
 use crate::error::NativeError;
-use crate::image::{NativeImage, NativeInput, whole_number};
+use crate::image::{NativeImage, NativeInput};
+use crate::metrics::NativeMetrics;
 use crate::model::{Callback, NativeModel, in_background};
+use crate::request_options::NativeRequest;
 use crate::result::NativeAnswer;
-use libvision::{
-    Canceller, Engine, EngineOptions, Error, ErrorKind, Pending, RequestOptions, Result, Task, Tuning,
-};
+use libvision::{Canceller, Engine, Error, ErrorKind, Pending, Result};
 use napi::threadsafe_function::ThreadsafeFunctionCallMode;
 use napi_derive::napi;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Options of an engine; what is not set keeps the core's default.
-#[napi(object, object_to_js = false)]
-pub struct NativeEngineOptions {
-    /// `auto`, `cpu` or `cuda:N`.
-    pub device: Option<String>,
-    /// Largest batch.
-    pub max_batch_size: Option<f64>,
-    /// Milliseconds.
-    pub max_queue_delay_ms: Option<f64>,
-    /// Requests accepted and not yet dispatched.
-    pub queue_capacity: Option<f64>,
-    /// Threads that decode.
-    pub decode_threads: Option<f64>,
-    /// Threads that compute.
-    pub threads: Option<f64>,
-    /// Direct convolution only.
-    pub precise: Option<bool>,
-    /// Path of a file of `vision tune`; empty goes without.
-    pub tuning: Option<String>,
-}
-
-/// The core's defaults, in the same shape.
-#[napi(object, object_from_js = false)]
-pub struct NativeEngineDefaults {
-    /// `auto`, `cpu` or `cuda:N`.
-    pub device: String,
-    /// Largest batch.
-    pub max_batch_size: u32,
-    /// Milliseconds.
-    pub max_queue_delay_ms: f64,
-    /// Requests accepted and not yet dispatched.
-    pub queue_capacity: u32,
-    /// Threads that decode.
-    pub decode_threads: u32,
-    /// Threads that compute.
-    pub threads: u32,
-    /// Direct convolution only.
-    pub precise: bool,
-    /// Empty: none.
-    pub tuning: String,
-}
-
-/// The options an engine has if none are given.
-#[napi]
-pub fn engine_defaults() -> NativeEngineDefaults {
-    let options = EngineOptions::default();
-    NativeEngineDefaults {
-        device: options.device,
-        max_batch_size: options.max_batch_size as u32,
-        max_queue_delay_ms: options.max_queue_delay.as_secs_f64() * 1e3,
-        queue_capacity: options.queue_capacity as u32,
-        decode_threads: options.decode_threads as u32,
-        threads: options.threads as u32,
-        precise: options.precise,
-        tuning: String::new(),
-    }
-}
-
-impl NativeEngineOptions {
-    fn into_options(self) -> Result<EngineOptions> {
-        let mut options = EngineOptions::default();
-        let set = |name: &str, value: Option<f64>, target: &mut usize| -> Result<()> {
-            if let Some(value) = value {
-                *target = whole_number(name, value)?;
-            }
-            Ok(())
-        };
-        set("maxBatchSize", self.max_batch_size, &mut options.max_batch_size)?;
-        set("queueCapacity", self.queue_capacity, &mut options.queue_capacity)?;
-        set("decodeThreads", self.decode_threads, &mut options.decode_threads)?;
-        set("threads", self.threads, &mut options.threads)?;
-        if let Some(delay) = self.max_queue_delay_ms {
-            options.max_queue_delay = milliseconds("maxQueueDelayMs", delay)?;
-        }
-        if let Some(precise) = self.precise {
-            options.precise = precise;
-        }
-        if let Some(path) = self.tuning.filter(|path| !path.is_empty()) {
-            options.tuning = Some(Arc::new(Tuning::read(path)?));
-        }
-        if let Some(device) = self.device {
-            options.device = device;
-        }
-        Ok(options)
-    }
-}
-
-fn milliseconds(name: &str, value: f64) -> Result<Duration> {
-    Duration::try_from_secs_f64(value / 1e3).map_err(|_| {
-        let message = format!("{name} must be a time in milliseconds that is not negative, found {value}");
-        Error::new(ErrorKind::InvalidArgument, message)
-    })
-}
-
-/// One request.
-#[napi(object, object_to_js = false)]
-pub struct NativeRequest {
-    /// `classify`, `embed` or `run`.
-    pub task: String,
-    /// For `classify`.
-    pub top_k: Option<f64>,
-    /// For `classify`.
-    pub min_score: Option<f64>,
-    /// Milliseconds from acceptance.
-    pub deadline_ms: Option<f64>,
-}
-
-impl NativeRequest {
-    fn options(&self) -> Result<RequestOptions> {
-        let task = match self.task.as_str() {
-            "embed" => Task::Embed,
-            "run" => Task::Run,
-            _ => {
-                let Task::Classify { mut top_k, mut min_score } = Task::default() else {
-                    return Err(Error::new(ErrorKind::Internal, "the default task is not to classify"));
-                };
-                if let Some(value) = self.top_k {
-                    top_k = whole_number("topK", value)?;
-                }
-                if let Some(value) = self.min_score {
-                    min_score = value as f32;
-                }
-                Task::Classify { top_k, min_score }
-            }
-        };
-        let deadline = self.deadline_ms.map(|value| milliseconds("deadlineMs", value)).transpose()?;
-        Ok(RequestOptions { task, deadline, ..RequestOptions::default() })
-    }
-}
 
 /// An engine for one model.
 #[napi]
@@ -200,7 +70,10 @@ impl NativeEngine {
         request: NativeRequest,
         callback: Callback<NativeAnswer>,
     ) -> NativePending {
-        let submit = || self.engine()?.submit(image.into_source()?, request.options()?);
+        let submit = || {
+            let engine = self.engine()?;
+            engine.submit(image.into_source()?, request.options(engine)?)
+        };
         answer(submit(), callback)
     }
 
@@ -213,8 +86,9 @@ impl NativeEngine {
         callback: Callback<NativeAnswer>,
     ) -> NativePending {
         let submit = || {
+            let engine = self.engine()?;
             let inputs = inputs.into_iter().map(NativeInput::into_tensor).collect::<Result<_>>()?;
-            self.engine()?.submit_tensors(inputs, request.options()?)
+            engine.submit_tensors(inputs, request.options(engine)?)
         };
         answer(submit(), callback)
     }
@@ -235,6 +109,24 @@ impl NativeEngine {
     #[napi]
     pub fn describe(&self) -> String {
         self.engine.as_ref().map_or_else(String::new, |engine| engine.describe())
+    }
+
+    /// Everything counted and measured so far.
+    #[napi]
+    pub fn metrics(&self) -> Option<NativeMetrics> {
+        self.engine.as_ref().map(|engine| (&engine.metrics()).into())
+    }
+
+    /// The same as text for Prometheus.
+    #[napi]
+    pub fn prometheus(&self) -> String {
+        self.engine.as_ref().map_or_else(String::new, |engine| engine.metrics().prometheus())
+    }
+
+    /// Whether requests are accepted and every worker can run them.
+    #[napi(getter)]
+    pub fn is_ready(&self) -> bool {
+        self.engine.as_ref().is_some_and(|engine| engine.is_ready())
     }
 
     /// Answers what was accepted, then stops; `callback` is told when that is done.

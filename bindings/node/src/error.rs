@@ -14,6 +14,10 @@ pub struct NativeError {
     pub message: String,
     /// What the caller can do about it; may be empty.
     pub hint: String,
+    /// Whether the same call may succeed another time.
+    pub retryable: bool,
+    /// Milliseconds after which to try again, where that is known.
+    pub retry_after_ms: Option<f64>,
 }
 
 impl From<Error> for NativeError {
@@ -24,6 +28,8 @@ impl From<Error> for NativeError {
             number: kind.number(),
             message: error.message().into(),
             hint: kind.hint().into(),
+            retryable: kind.is_retryable(),
+            retry_after_ms: error.retry_after().map(|after| after.as_secs_f64() * 1e3),
         }
     }
 }

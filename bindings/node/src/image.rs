@@ -1,6 +1,7 @@
 //! Pictures and tensors as JavaScript hands them in. Bytes are copied, since the caller may change its
 //! buffer while an engine thread reads.
 
+use crate::number::whole_number;
 use libvision::{Error, ErrorKind, ImageSource, PixelFormat, RawPixels, Result, Tensor};
 use napi::bindgen_prelude::{Float32Array, Uint8Array};
 use napi_derive::napi;
@@ -22,15 +23,6 @@ pub struct NativeImage {
     pub channels: Option<f64>,
     /// Bytes from one row of `pixels` to the next.
     pub row_stride: Option<f64>,
-}
-
-/// A whole number that JavaScript gave under this name.
-pub(crate) fn whole_number(name: &str, value: f64) -> Result<usize> {
-    if value.fract() != 0.0 || !(0.0..=u32::MAX as f64).contains(&value) {
-        let message = format!("{name} must be a whole number that is not negative, found {value}");
-        return Err(Error::new(ErrorKind::InvalidArgument, message));
-    }
-    Ok(value as usize)
 }
 
 impl NativeImage {

@@ -4,7 +4,11 @@
 //! through thread-safe functions. `index.js` wraps these classes in the public ones.
 
 mod engine;
+mod engine_options;
 mod error;
 mod image;
+mod metrics;
 mod model;
+mod number;
+mod request_options;
 mod result;

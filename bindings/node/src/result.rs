@@ -75,6 +75,8 @@ pub struct NativeAnswer {
     pub batch_size: u32,
     /// Where the time went.
     pub timing: Option<NativeTiming>,
+    /// As the request had it.
+    pub traceparent: Option<String>,
 }
 
 impl From<Result<Response>> for NativeAnswer {
@@ -85,6 +87,7 @@ impl From<Result<Response>> for NativeAnswer {
             outputs: Vec::new(),
             batch_size: 0,
             timing: None,
+            traceparent: None,
         })
     }
 }
@@ -102,6 +105,7 @@ fn from_response(response: Response) -> Result<NativeAnswer> {
         outputs: outputs.collect::<Result<_>>()?,
         batch_size: response.batch_size as u32,
         timing: Some((&response.timing).into()),
+        traceparent: response.trace_context.map(|context| context.to_string()),
     })
 }
 

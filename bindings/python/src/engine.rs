@@ -172,7 +172,7 @@ impl Engine {
     }
 
     /// Asks for labels.
-    #[pyo3(signature = (image, *, top_k, min_score, deadline, **options))]
+    #[pyo3(signature = (image, *, top_k, min_score, deadline, **options: "Any"))]
     fn start_classify(
         &self,
         image: &Bound<'_, PyAny>,
@@ -186,7 +186,7 @@ impl Engine {
     }
 
     /// Asks for the pooled feature before the classifier.
-    #[pyo3(signature = (image, *, deadline, **options))]
+    #[pyo3(signature = (image, *, deadline, **options: "Any"))]
     fn start_embed(
         &self,
         image: &Bound<'_, PyAny>,
@@ -197,7 +197,7 @@ impl Engine {
     }
 
     /// Asks for every output of the network.
-    #[pyo3(signature = (image, *, deadline, **options))]
+    #[pyo3(signature = (image, *, deadline, **options: "Any"))]
     fn start_outputs(
         &self,
         image: &Bound<'_, PyAny>,
@@ -208,7 +208,7 @@ impl Engine {
     }
 
     /// Asks for every output of the network, from input tensors by name.
-    #[pyo3(signature = (inputs: "dict[str, Any]", *, deadline, **options))]
+    #[pyo3(signature = (inputs: "dict[str, Any]", *, deadline, **options: "Any"))]
     fn start_run(
         &self,
         inputs: &Bound<'_, PyDict>,

@@ -1,6 +1,7 @@
 """docs/python.md and the example keep their word."""
 
 import inspect
+import itertools
 import re
 import subprocess
 import sys
@@ -39,7 +40,8 @@ def test_the_table_of_names_names_what_there_is(root):
             assert name in ("await", "then") or re.search(rf"\b{name}\b", node), name
         for name in re.findall(r"`(\w+)", python):
             places = (libvision, libvision.Engine, libvision.Pending)
-            options = inspect.signature(libvision.Engine).parameters
+            fields = [getattr(libvision, kind).__annotations__ for kind in ("RequestOptions", "VisionError", "Result")]
+            options = [*inspect.signature(libvision.Engine).parameters, *itertools.chain(*fields)]
             known = any(hasattr(place, name) for place in places) or name in (*options, "deadline", "with")
             assert known, name
 

@@ -27,6 +27,17 @@ def pictures(engine: libvision.Engine, pixels: npt.NDArray[np.uint8], image: Ima
         assert_type(answer, libvision.Result | Exception)
 
 
+def requests(engine: libvision.Engine, options: libvision.RequestOptions) -> float:
+    assert_type(engine.classify("cat.jpg", priority="high", tenant="a", traceparent=None), libvision.Result)
+    assert_type(engine.classify(["cat.jpg"], **options), list[libvision.Result])
+    assert_type(engine.submit("cat.jpg", priority="low").result().traceparent, str | None)
+    engine.embed("cat.jpg", priority="urgent")  # type: ignore[arg-type]
+    engine.embed("cat.jpg", tenent="a")  # type: ignore[call-arg]
+    metrics = engine.metrics()
+    print(engine.prometheus() if engine.is_ready else "", metrics.refused["queue_full"], metrics.total.buckets[0])
+    return metrics.compute.mean
+
+
 def results(result: libvision.Result) -> str:
     for label, score, class_index in result:
         print(label.upper(), round(score, 3), class_index + 1)
@@ -61,10 +72,14 @@ def main() -> None:
     upright = dataclasses.replace(model.preprocess, apply_orientation=True)
     model = libvision.Model.load("model", preprocess=upright, labels=["cat", "dog"])
     try:
-        with libvision.Engine(model, device="cpu", max_batch_size=16) as engine:
+        options: libvision.RequestOptions = {"priority": "low", "tenant": "a"}
+        with libvision.Engine(
+            model, device="cpu", window="adaptive", batch_buckets=[1, 16], tenant_weights={"a": 2}
+        ) as engine:
+            print(requests(engine, options))
             assert_type(engine.model.outputs["logits"], tuple[int | None, ...])
             asyncio.run(in_a_loop(engine))
     except libvision.VisionError as error:
-        print(error.code, error.number, error.hint)
+        print(error.code, error.number, error.hint, error.retryable and error.retry_after)
     engine.classify(3)  # type: ignore[call-overload]
     engine.submit("cat.jpg", "label")  # type: ignore[call-overload]

@@ -38,9 +38,17 @@ class Defaults:
     What the options of an engine and of a request are if nobody says otherwise.
     """
     @property
+    def ageing(self, /) -> float: ...
+    @property
+    def close_timeout(self, /) -> float: ...
+    @property
+    def decode_budget(self, /) -> int: ...
+    @property
     def decode_threads(self, /) -> int: ...
     @property
     def device(self, /) -> str: ...
+    @property
+    def encoded_budget(self, /) -> int: ...
     @property
     def max_batch_size(self, /) -> int: ...
     @property
@@ -56,13 +64,21 @@ class Defaults:
     @property
     def min_score(self, /) -> float: ...
     @property
+    def outage_patience(self, /) -> float: ...
+    @property
     def precise(self, /) -> bool: ...
     @property
+    def preserve_order(self, /) -> bool: ...
+    @property
     def queue_capacity(self, /) -> int: ...
+    @property
+    def stuck_after(self, /) -> float: ...
     @property
     def threads(self, /) -> int: ...
     @property
     def top_k(self, /) -> int: ...
+    @property
+    def window(self, /) -> str: ...
 
 @final
 class Engine:
@@ -85,23 +101,36 @@ class Engine:
         The device taken, `cpu` or `cuda:N`.
         """
     @property
+    def is_ready(self, /) -> bool:
+        """
+        Whether requests are accepted and every worker can run them.
+        """
+    @property
     def max_batch_size(self, /) -> int:
         """
         Largest batch, after the model's own limit.
         """
-    def start_classify(self, /, image: Any, *, top_k: SupportsIndex, min_score: SupportsFloat | SupportsIndex, deadline: SupportsFloat | SupportsIndex | None) -> Request:
+    def metrics(self, /) -> Incomplete:
+        """
+        Everything counted and measured so far: the fields of a `Metrics`.
+        """
+    def prometheus(self, /) -> str:
+        """
+        The same as text for Prometheus.
+        """
+    def start_classify(self, /, image: Any, *, top_k: SupportsIndex, min_score: SupportsFloat | SupportsIndex, deadline: SupportsFloat | SupportsIndex | None, **options: "Any") -> Request:
         """
         Asks for labels.
         """
-    def start_embed(self, /, image: Any, *, deadline: SupportsFloat | SupportsIndex | None) -> Request:
+    def start_embed(self, /, image: Any, *, deadline: SupportsFloat | SupportsIndex | None, **options: "Any") -> Request:
         """
         Asks for the pooled feature before the classifier.
         """
-    def start_outputs(self, /, image: Any, *, deadline: SupportsFloat | SupportsIndex | None) -> Request:
+    def start_outputs(self, /, image: Any, *, deadline: SupportsFloat | SupportsIndex | None, **options: "Any") -> Request:
         """
         Asks for every output of the network.
         """
-    def start_run(self, /, inputs: "dict[str, Any]", *, deadline: SupportsFloat | SupportsIndex | None) -> Request:
+    def start_run(self, /, inputs: "dict[str, Any]", *, deadline: SupportsFloat | SupportsIndex | None, **options: "Any") -> Request:
         """
         Asks for every output of the network, from input tensors by name.
         """
@@ -180,6 +209,11 @@ class Response:
     def timing(self, /) -> Incomplete:
         """
         Seconds spent in each stage, and in all.
+        """
+    @property
+    def traceparent(self, /) -> str | None:
+        """
+        As the request had it.
         """
 
 def completions() -> tuple[CompletionSender, CompletionReceiver]:

@@ -87,8 +87,9 @@ class Metrics:
     @staticmethod
     def of(snapshot: dict[str, Any]) -> Metrics:
         """The metrics in a snapshot of the core."""
-        histograms = {
-            name: Histogram(tuple(given["ends"]), tuple(given["buckets"]), given["sum"], given["count"])
-            for name, given in snapshot.pop("histograms").items()
-        }
-        return Metrics(**snapshot, **histograms)
+        fields = dict(snapshot)
+        for name, given in fields.pop("histograms").items():
+            fields[name] = Histogram(
+                tuple(given["ends"]), tuple(given["buckets"]), given["sum"], given["count"]
+            )
+        return Metrics(**fields)
