@@ -201,6 +201,7 @@ pub(crate) unsafe fn engine_options(
         outage_patience: Duration::from_micros(given.outage_patience_us),
         close_timeout: Duration::from_micros(given.close_timeout_us),
         trace,
+        ..defaults
     })
 }
 
@@ -306,6 +307,7 @@ mod tests {
             outage_patience: Duration::from_micros(14),
             close_timeout: Duration::from_micros(15),
             trace: Some("trace".into()),
+            ..EngineOptions::default()
         };
         // SAFETY: the struct and its text live through the call.
         assert_eq!(unsafe { engine_options(&given, "options") }.unwrap(), expected);

@@ -147,6 +147,7 @@ impl Options {
             outage_patience: seconds(py, "outage_patience", self.outage_patience)?,
             close_timeout: seconds(py, "close_timeout", self.close_timeout)?,
             trace: self.trace,
+            ..EngineOptions::default()
         })
     }
 }
