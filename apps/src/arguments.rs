@@ -85,6 +85,12 @@ pub struct ClassifyArguments {
     /// One JSON object a line, one line a picture.
     #[arg(long)]
     pub json: bool,
+    /// Give a picture up that has no answer so long after it was taken in.
+    #[arg(long, value_name = "S", value_parser = duration)]
+    pub deadline: Option<f64>,
+    /// Write what the engine counted and measured, as text for Prometheus, to this file at the end.
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
 }
 
 const DOCTOR_EXAMPLES: &str = "Examples:
@@ -213,12 +219,36 @@ pub struct SessionArguments {
     /// Largest batch, at least 1; the model's own limit may lower it.
     #[arg(long, value_name = "N", default_value_t = libvision::EngineOptions::default().max_batch_size)]
     pub max_batch_size: usize,
+    /// How long the first picture of a batch may wait for others.
+    #[arg(long, value_name = "S", value_parser = duration, default_value_t = default_queue_delay())]
+    pub max_queue_delay: f64,
+    /// Whether it does.
+    #[arg(long, value_enum, default_value_t = Window::Throughput)]
+    pub window: Window,
     /// Direct convolution only: slower, with less memory for weights, nearer to exact.
     #[arg(long)]
     pub precise: bool,
     /// A file of `vision tune` for this model and this CPU.
     #[arg(long, value_name = "FILE", conflicts_with = "precise")]
     pub tuning: Option<PathBuf>,
+    /// Record in this file what decides who runs when, for `vision replay` and `vision explain`.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
+}
+
+/// How long a batch waits for others while a worker is idle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Window {
+    /// Not at all.
+    Latency,
+    /// For --max-queue-delay, or until it is full.
+    Throughput,
+    /// As long as that is measured to save more time than it costs.
+    Adaptive,
+}
+
+fn default_queue_delay() -> f64 {
+    libvision::EngineOptions::default().max_queue_delay.as_secs_f64()
 }
 
 #[derive(clap::Args, Debug)]

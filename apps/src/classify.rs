@@ -3,12 +3,14 @@
 use crate::arguments::ClassifyArguments;
 use crate::images::{self, NamedImage};
 use crate::{EXIT_PARTIAL, session};
+use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 use libvision::{DecodeLimits, Engine, Pending, RequestOptions, Response, Task};
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::io::{BufWriter, IsTerminal, StdoutLock, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Requests under way at a time: enough to fill batches, well under any queue's capacity.
 const WINDOW: usize = 64;
@@ -21,6 +23,7 @@ pub fn run(arguments: &ClassifyArguments) -> anyhow::Result<ExitCode> {
     let engine = session::open(&arguments.session)?;
     let options = RequestOptions {
         task: Task::Classify { top_k: arguments.top, min_score: arguments.min_score },
+        deadline: arguments.deadline.map(Duration::from_secs_f64),
         ..RequestOptions::default()
     };
     let mut report = Report::new(images.len(), arguments.json);
@@ -34,7 +37,12 @@ pub fn run(arguments: &ClassifyArguments) -> anyhow::Result<ExitCode> {
     while !waiting.is_empty() {
         report.answer(waiting.pop_front())?;
     }
-    report.finish(&engine)
+    let code = report.finish(&engine)?;
+    if let Some(path) = &arguments.metrics {
+        std::fs::write(path, engine.metrics().prometheus())
+            .with_context(|| format!("{}: cannot write the metrics", path.display()))?;
+    }
+    Ok(code)
 }
 
 /// Writes answers as they come.
@@ -82,6 +90,9 @@ struct JsonError<'a> {
     code: &'static str,
     message: &'a str,
     hint: &'static str,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<f64>,
 }
 
 impl Report {
@@ -117,6 +128,7 @@ impl Report {
     fn write_json(&mut self, name: &str, answer: &libvision::Result<Response>) -> anyhow::Result<()> {
         let mut line =
             JsonAnswer { path: name, predictions: None, batch_size: None, timing_ms: None, error: None };
+        let ms = |d: Duration| d.as_secs_f64() * 1e3;
         match answer {
             Ok(response) => {
                 let predictions = response.predictions.iter();
@@ -131,7 +143,6 @@ impl Report {
                 );
                 line.batch_size = Some(response.batch_size);
                 let t = &response.timing;
-                let ms = |d: std::time::Duration| d.as_secs_f64() * 1e3;
                 line.timing_ms = Some(JsonTiming {
                     queue: ms(t.queue),
                     decode: ms(t.decode),
@@ -147,6 +158,8 @@ impl Report {
                     code: error.kind().name(),
                     message: error.message(),
                     hint: error.kind().hint(),
+                    retryable: error.kind().is_retryable(),
+                    retry_after_ms: error.retry_after().map(ms),
                 });
             }
         }

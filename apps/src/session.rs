@@ -1,9 +1,10 @@
 //! From the shared arguments to a running engine.
 
-use crate::arguments::SessionArguments;
-use libvision::{Engine, EngineOptions, Model, Tuning};
+use crate::arguments::{SessionArguments, Window};
+use libvision::{BatchWindow, Engine, EngineOptions, Model, Tuning};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Loads the model and starts an engine for it.
 pub fn open(arguments: &SessionArguments) -> libvision::Result<Engine> {
@@ -14,6 +15,13 @@ pub fn open(arguments: &SessionArguments) -> libvision::Result<Engine> {
         max_batch_size: arguments.max_batch_size,
         precise: arguments.precise,
         tuning: read_tuning(arguments.tuning.as_deref())?,
+        max_queue_delay: Duration::from_secs_f64(arguments.max_queue_delay),
+        window: match arguments.window {
+            Window::Latency => BatchWindow::Latency,
+            Window::Throughput => BatchWindow::Throughput,
+            Window::Adaptive => BatchWindow::Adaptive,
+        },
+        trace: arguments.trace.clone(),
         ..EngineOptions::default()
     };
     Engine::new(Arc::new(model), &options)
