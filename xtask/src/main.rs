@@ -6,6 +6,7 @@ mod demo;
 mod dist;
 mod fuzz;
 mod python;
+mod software_gpu;
 mod test;
 mod tsan;
 mod workspace;
@@ -23,6 +24,8 @@ cargo xtask COMMAND
   fuzz [TARGET...] [--runs N | --seconds N]   mutate pictures and model files
 
   tsan                  tests of what threads share, under ThreadSanitizer
+
+  software-gpu -- COMMAND   run a command on a CUDA driver that needs no GPU
 
   layers [--check]      imports between the core's modules point leftward
   version [--check]     one version in every package
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(rest),
         Some("dist") => dist::run(),
         Some("fuzz") => fuzz::run_targets(rest),
+        Some("software-gpu") => software_gpu::run_on_it(rest),
         Some("tsan") => tsan::run_tests(),
         Some("layers") => check::layers::run(),
         Some("version") => check::version::run(),

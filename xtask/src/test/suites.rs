@@ -22,7 +22,11 @@ pub const SUITES: &[Suite] = &[
     Suite { name: "generated", what: "header and messages equal what is committed", run: generated },
     Suite { name: "assembly", what: "machine code of the micro-kernels", run: check::assembly::check },
     Suite { name: "rust", what: "tests of the Rust crates, the C ABI in C and C++", run: rust },
-    Suite { name: "cuda", what: "the CUDA kernels in the emulator, and planted bugs", run: cuda },
+    Suite {
+        name: "cuda",
+        what: "the CUDA kernels in the emulator, the software driver, planted bugs",
+        run: cuda,
+    },
     Suite { name: "cubins", what: "the committed CUDA images are those of the sources", run: cubins },
     Suite { name: "portable", what: "the core's tests on the portable kernels", run: portable },
     Suite { name: "benches", what: "every bench runs once", run: benches },
@@ -43,8 +47,16 @@ pub const SUITES: &[Suite] = &[
 ];
 
 /// Extension modules, which only their hosts can link, and what has a suite of its own.
-const NOT_TESTED_BY_CARGO: [&str; 6] =
-    ["--exclude", "libvision-python", "--exclude", "libvision-node", "--exclude", "libvision-cuda-emulator"];
+const NOT_TESTED_BY_CARGO: [&str; 8] = [
+    "--exclude",
+    "libvision-python",
+    "--exclude",
+    "libvision-node",
+    "--exclude",
+    "libvision-cuda-emulator",
+    "--exclude",
+    "libvision-software-driver",
+];
 
 fn prepare() -> anyhow::Result<()> {
     setup::debian_packages()?;
@@ -95,7 +107,8 @@ fn rust() -> anyhow::Result<()> {
 }
 
 fn cuda() -> anyhow::Result<()> {
-    run(cargo().args(["test", "--quiet", "--package", "libvision-cuda-emulator", "--locked"]))
+    run(cargo().args(["test", "--quiet", "--package", "libvision-cuda-emulator", "--locked"]))?;
+    run(cargo().args(["test", "--quiet", "--package", "libvision-software-driver", "--locked"]))
 }
 
 fn cubins() -> anyhow::Result<()> {

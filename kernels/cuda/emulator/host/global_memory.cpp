@@ -17,12 +17,11 @@ void GlobalMemory::begin_launch(const Buffer* buffers, unsigned count) {
   }
 }
 
-GlobalMemory::Known* GlobalMemory::find(const void* address, uint32_t bytes, uint32_t alignment, const char* does) {
-  auto* byte = static_cast<const unsigned char*>(address);
+GlobalMemory::Known* GlobalMemory::find(uint64_t address, uint32_t bytes, uint32_t alignment, const char* does) {
   auto holds = [&](const Known& known) {
-    return byte >= known.buffer.data && byte + bytes <= known.buffer.data + known.buffer.bytes;
+    return address >= known.buffer.address && address + bytes <= known.buffer.address + known.buffer.bytes;
   };
-  if (reinterpret_cast<uintptr_t>(address) % alignment != 0) {
+  if (address % alignment != 0) {
     block->fail("it %s global memory at an address that is not a multiple of %u", does, alignment);
   }
   if (last_ != nullptr && holds(*last_)) return last_;
@@ -30,7 +29,7 @@ GlobalMemory::Known* GlobalMemory::find(const void* address, uint32_t bytes, uin
     if (holds(known)) return last_ = &known;
   }
   for (unsigned i = 0; i < buffers_.size(); i++) {
-    auto distance = byte - buffers_[i].buffer.data;
+    auto distance = static_cast<int64_t>(address - buffers_[i].buffer.address);
     if (distance >= -4096 && distance < static_cast<int64_t>(buffers_[i].buffer.bytes) + 4096) {
       block->fail("it %s %u bytes at %lld of buffer %u, which has %llu bytes", does, bytes, static_cast<long long>(distance), i,
                   static_cast<unsigned long long>(buffers_[i].buffer.bytes));
@@ -39,18 +38,23 @@ GlobalMemory::Known* GlobalMemory::find(const void* address, uint32_t bytes, uin
   block->fail("it %s global memory that belongs to no buffer", does);
 }
 
-void GlobalMemory::check_read(const void* address, uint32_t bytes, uint32_t alignment) {
-  if (find(address, bytes, alignment, "reads")->buffer.writable) block->fail("it reads from a buffer that it writes");
+const unsigned char* GlobalMemory::to_read(const void* address, uint32_t bytes, uint32_t alignment) {
+  uint64_t at = reinterpret_cast<uintptr_t>(address);
+  const Buffer& buffer = find(at, bytes, alignment, "reads")->buffer;
+  if (buffer.writable) block->fail("it reads from a buffer that it writes");
+  return buffer.data + (at - buffer.address);
 }
 
-void GlobalMemory::check_write(const void* address, uint32_t bytes, uint32_t alignment) {
-  Known* known = find(address, bytes, alignment, "writes");
+unsigned char* GlobalMemory::to_write(const void* address, uint32_t bytes, uint32_t alignment) {
+  uint64_t at = reinterpret_cast<uintptr_t>(address);
+  Known* known = find(at, bytes, alignment, "writes");
   if (!known->buffer.writable) block->fail("it writes to a buffer that is read only");
-  size_t offset = static_cast<const unsigned char*>(address) - known->buffer.data;
+  size_t offset = at - known->buffer.address;
   for (uint32_t i = 0; i < bytes; i++) {
     if (known->written[offset + i]) block->fail("race: byte %zu of an output is written twice", offset + i);
   }
   std::memset(known->written.data() + offset, 1, bytes);
+  return known->buffer.data + offset;
 }
 
 }  // namespace emulator

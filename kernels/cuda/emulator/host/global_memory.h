@@ -8,7 +8,8 @@ namespace emulator {
 
 // A buffer that the kernel may use; layout shared with the Rust side.
 struct Buffer {
-  const unsigned char* data;
+  uint64_t address;     // that the kernel knows it by
+  unsigned char* data;  // where its bytes are
   uint64_t bytes;
   uint32_t writable;  // 0: read only; 1: each byte is written at most once and never read
   uint32_t unused;
@@ -18,17 +19,17 @@ class GlobalMemory {
  public:
   void begin_launch(const Buffer* buffers, unsigned count);
 
-  // Ends the block unless `bytes` at `address` lie in one buffer that may be read.
-  void check_read(const void* address, uint32_t bytes, uint32_t alignment);
+  // Where `bytes` at `address` are. Ends the block unless they lie in one buffer that may be read.
+  const unsigned char* to_read(const void* address, uint32_t bytes, uint32_t alignment);
   // The same for writing; a byte that was written in this launch before is a race between threads.
-  void check_write(const void* address, uint32_t bytes, uint32_t alignment);
+  unsigned char* to_write(const void* address, uint32_t bytes, uint32_t alignment);
 
  private:
   struct Known {
     Buffer buffer;
     std::vector<unsigned char> written;
   };
-  Known* find(const void* address, uint32_t bytes, uint32_t alignment, const char* does);
+  Known* find(uint64_t address, uint32_t bytes, uint32_t alignment, const char* does);
 
   std::vector<Known> buffers_;
   Known* last_ = nullptr;

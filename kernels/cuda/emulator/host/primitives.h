@@ -36,22 +36,19 @@ void store_shared(u32 address, T value) {
 }
 template <class T>
 T load_global(const void* address) {
-  emulator::block->global.check_read(address, sizeof(T), alignof(T));
   T value;
-  std::memcpy(&value, address, sizeof(T));
+  std::memcpy(&value, emulator::block->global.to_read(address, sizeof(T), alignof(T)), sizeof(T));
   return value;
 }
 template <class T>
 void store_global(void* address, T value) {
-  emulator::block->global.check_write(address, sizeof(T), alignof(T));
-  std::memcpy(address, &value, sizeof(T));
+  std::memcpy(emulator::block->global.to_write(address, sizeof(T), alignof(T)), &value, sizeof(T));
 }
 
 template <int BYTES>
 void copy_async(u32 target, const void* source, bool valid) {
   static_assert(BYTES == 8 || BYTES == 16, "copies that the device has");
-  if (valid) emulator::block->global.check_read(source, BYTES, BYTES);
-  emulator::block->copy_async(target, valid ? static_cast<const u8*>(source) : nullptr, BYTES);
+  emulator::block->copy_async(target, valid ? emulator::block->global.to_read(source, BYTES, BYTES) : nullptr, BYTES);
 }
 inline void commit_copies() { emulator::block->commit_copies(); }
 template <int LEFT>

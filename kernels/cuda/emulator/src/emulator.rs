@@ -15,6 +15,20 @@ pub enum Access<'a> {
     Read(&'a Memory),
     /// Write each byte at most once, and read none.
     Write(&'a mut Memory),
+    /// Read bytes that the kernel knows by another address than the host.
+    ReadAt {
+        /// The kernel's address of the first byte.
+        address: u64,
+        /// Where they are.
+        bytes: &'a [u8],
+    },
+    /// Write such bytes.
+    WriteAt {
+        /// The kernel's address of the first byte.
+        address: u64,
+        /// Where they are.
+        bytes: &'a mut [u8],
+    },
 }
 
 /// What a launch did.
@@ -33,6 +47,7 @@ pub struct Counts {
 
 #[repr(C)]
 struct RawBuffer {
+    address: u64,
     data: *const c_void,
     bytes: u64,
     writable: u32,
@@ -110,18 +125,19 @@ impl Emulator {
     pub fn launch(&self, launch: &Launch, buffers: &mut [Access<'_>], seed: u64) -> anyhow::Result<Counts> {
         let entry_point = CString::new(launch.entry_point)?;
         let raw: Vec<RawBuffer> = buffers
-            .iter()
+            .iter_mut()
             .map(|buffer| {
-                let (memory, writable): (&Memory, u32) = match buffer {
-                    Access::Read(memory) => (memory, 0),
-                    Access::Write(memory) => (memory, 1),
+                let (address, data, bytes, writable) = match buffer {
+                    Access::Read(memory) => (memory.address(), memory.address() as *const _, memory.len(), 0),
+                    Access::Write(memory) => {
+                        (memory.address(), memory.address() as *const _, memory.len(), 1)
+                    }
+                    Access::ReadAt { address, bytes } => (*address, bytes.as_ptr().cast(), bytes.len(), 0),
+                    Access::WriteAt { address, bytes } => {
+                        (*address, bytes.as_mut_ptr().cast_const().cast(), bytes.len(), 1)
+                    }
                 };
-                RawBuffer {
-                    data: memory.address() as *const c_void,
-                    bytes: memory.len() as u64,
-                    writable,
-                    unused: 0,
-                }
+                RawBuffer { address, data, bytes: bytes as u64, writable, unused: 0 }
             })
             .collect();
         let launch = RawLaunch {
