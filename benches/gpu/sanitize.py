@@ -1,0 +1,23 @@
+"""The kernel suite under each tool of compute-sanitizer."""
+
+import re
+
+from steps import run
+
+TOOLS = ("memcheck", "racecheck", "initcheck", "synccheck")
+
+
+def check(kit, results, device):
+    suite = kit / "bin" / "gpu-suite"
+    for group in run([suite, "--list"], 30).split():
+        for tool in TOOLS:
+            results.step(f"sanitize.{tool}.{group}", 120, lambda: under(tool, suite, device, group))
+
+
+def under(tool, suite, device, group):
+    command = ["compute-sanitizer", "--tool", tool, "--error-exitcode", "86"]
+    text = run([*command, suite, "--device", device, "--group", group, "--short", "--json"], 500)
+    errors = re.search(r"(?:ERROR|RACECHECK) SUMMARY: (\d+)", text)
+    if errors is None:
+        raise RuntimeError(f"compute-sanitizer gave no summary: {text[-1000:]}")
+    return {"ok": int(errors[1]) == 0, "errors": int(errors[1])}
