@@ -20,7 +20,7 @@ def doctor(kit, device):
 
 
 def cases(suite, device, group):
-    """One group of the suite: each of its cases gives how far the device is from the CPU, and how far it may be."""
+    """One group of the suite: each of its cases compares kernels with the CPU, exactly or within a bound that it states."""
     found = json_lines(run([suite, "--device", device, "--group", group, "--json"], 300))
     return {"ok": bool(found) and all(case["ok"] for case in found), "cases": found}
 

@@ -5,6 +5,7 @@ mod command;
 mod demo;
 mod dist;
 mod fuzz;
+mod gpu;
 mod python;
 mod software_gpu;
 mod test;
@@ -22,6 +23,8 @@ cargo xtask COMMAND
   dist                  make a wheel, an npm package and a prefix to install, under target/packages/
 
   fuzz [TARGET...] [--runs N | --seconds N]   mutate pictures and model files
+
+  gpu --pack DIR        what a machine with a GPU needs to check and measure libvision, without Rust
 
   tsan                  tests of what threads share, under ThreadSanitizer
 
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Some("test") => test::run(rest),
         Some("dist") => dist::run(),
         Some("fuzz") => fuzz::run_targets(rest),
+        Some("gpu") => gpu::pack(rest),
         Some("software-gpu") => software_gpu::run_on_it(rest),
         Some("tsan") => tsan::run_tests(),
         Some("layers") => check::layers::run(),

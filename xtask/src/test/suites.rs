@@ -47,7 +47,7 @@ pub const SUITES: &[Suite] = &[
 ];
 
 /// Extension modules, which only their hosts can link, and what has a suite of its own.
-const NOT_TESTED_BY_CARGO: [&str; 8] = [
+const NOT_TESTED_BY_CARGO: [&str; 10] = [
     "--exclude",
     "libvision-python",
     "--exclude",
@@ -56,6 +56,8 @@ const NOT_TESTED_BY_CARGO: [&str; 8] = [
     "libvision-cuda-emulator",
     "--exclude",
     "libvision-software-driver",
+    "--exclude",
+    "libvision-kernel-suite",
 ];
 
 fn prepare() -> anyhow::Result<()> {
@@ -107,8 +109,10 @@ fn rust() -> anyhow::Result<()> {
 }
 
 fn cuda() -> anyhow::Result<()> {
-    run(cargo().args(["test", "--quiet", "--package", "libvision-cuda-emulator", "--locked"]))?;
-    run(cargo().args(["test", "--quiet", "--package", "libvision-software-driver", "--locked"]))
+    for package in ["libvision-cuda-emulator", "libvision-kernel-suite", "libvision-software-driver"] {
+        run(cargo().args(["test", "--quiet", "--package", package, "--locked"]))?;
+    }
+    Ok(())
 }
 
 fn cubins() -> anyhow::Result<()> {

@@ -31,6 +31,19 @@ pub enum Access<'a> {
     },
 }
 
+/// What kernels can be launched on: this emulator, or a device of the same kind as a test wants it.
+pub trait Device: Sync {
+    /// Runs a launch to its end. The kernel may use `buffers` and nothing else; the error says what went wrong.
+    /// `seed` decides what is not determined, such as the order of blocks, where that can be decided.
+    fn launch(&self, launch: &Launch, buffers: &mut [Access<'_>], seed: u64) -> anyhow::Result<Counts>;
+}
+
+impl Device for Emulator {
+    fn launch(&self, launch: &Launch, buffers: &mut [Access<'_>], seed: u64) -> anyhow::Result<Counts> {
+        Emulator::launch(self, launch, buffers, seed)
+    }
+}
+
 /// What a launch did.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -9,5 +9,5 @@ mod emulator;
 mod memory;
 
 pub use compile::Change;
-pub use emulator::{Access, Counts, Emulator};
+pub use emulator::{Access, Counts, Device, Emulator};
 pub use memory::Memory;

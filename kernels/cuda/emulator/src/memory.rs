@@ -45,4 +45,14 @@ impl Memory {
         bytes.truncate(self.bytes);
         bytes
     }
+
+    /// Puts `bytes`, as many as it holds, in place of what it holds.
+    pub fn write(&mut self, bytes: &[u8]) {
+        assert_eq!(bytes.len(), self.bytes, "bytes for other memory");
+        for (word, chunk) in self.words.iter_mut().zip(bytes.chunks(16)) {
+            let mut whole = word.to_ne_bytes();
+            whole[..chunk.len()].copy_from_slice(chunk);
+            *word = u128::from_ne_bytes(whole);
+        }
+    }
 }

@@ -1,8 +1,6 @@
 //! Mistakes that people make in kernels, planted one at a time: each must be caught, or the tests of the
 //! family prove less than they seem to.
 
-mod support;
-
 use anyhow::{Context, Result, anyhow, ensure};
 use libvision_cuda_emulator::{Change, Emulator};
 use libvision_kernels::cuda::element::Element;
@@ -15,11 +13,11 @@ use libvision_kernels::reference;
 use libvision_kernels::reference::normalize::Planes;
 use libvision_kernels::reference::pool2d;
 use libvision_kernels::reference::resize::{Filter, ResizeGeometry};
-use support::conv::{Layer, geometry};
-use support::picture::{Picture, expected, preprocess, random_picture};
-use support::pool::run_pool;
-use support::scores::{best, run_linear, run_softmax};
-use support::{Random, compare, rounded};
+use libvision_kernel_suite::conv::{Layer, geometry};
+use libvision_kernel_suite::picture::{Picture, expected, preprocess, random_picture};
+use libvision_kernel_suite::pool::run_pool;
+use libvision_kernel_suite::scores::{best, run_linear, run_softmax};
+use libvision_kernel_suite::numbers::{Random, compare, rounded};
 
 struct Bug {
     what: &'static str,

@@ -1,17 +1,15 @@
 //! Depthwise convolution, pooling and addition against the reference.
 
-mod support;
-
 use anyhow::{Context, Result};
-use libvision_cuda_emulator::{Access, Emulator, Memory};
+use libvision_cuda_emulator::{Access, Device, Memory};
 use libvision_kernels::cuda::element::Element;
 use libvision_kernels::cuda::window::{Depthwise, Pooling, add};
 use libvision_kernels::epilogue::Activation;
 use libvision_kernels::geometry::{Padding, Pool2dGeometry, Window};
 use libvision_kernels::reference::pool2d;
-use support::conv::{Layer, geometry};
-use support::pool::{run_global_pool, run_pool};
-use support::{Random, compare, rounded};
+use crate::conv::{Layer, geometry};
+use crate::pool::{run_global_pool, run_pool};
+use crate::numbers::{Random, compare, rounded};
 
 fn windows() -> Vec<Window> {
     vec![
@@ -27,8 +25,7 @@ fn windows() -> Vec<Window> {
     ]
 }
 
-#[test]
-fn depthwise_layers_are_exact() -> Result<()> {
+pub(super) fn depthwise_layers_are_exact(device: &dyn Device) -> Result<()> {
     for window in windows() {
         for channels in [2, 8, 20, 96] {
             let g = geometry(channels, channels, channels, window, [9, 12]);
@@ -36,7 +33,7 @@ fn depthwise_layers_are_exact() -> Result<()> {
             let exact = layer.expected();
             for element in Element::ALL {
                 let found =
-                    layer.run_depthwise(Emulator::shared(), element, 1).with_context(|| format!("{g:?}"))?;
+                    layer.run_depthwise(device, element, 1).with_context(|| format!("{g:?}"))?;
                 let expected: Vec<f64> =
                     exact.iter().map(|x| f64::from(rounded(element, *x as f32))).collect();
                 compare(&found, &expected, |_| 0.0).with_context(|| format!("{element:?} {g:?}"))?;
@@ -48,8 +45,7 @@ fn depthwise_layers_are_exact() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn pooling_is_that_of_the_reference() -> Result<()> {
+pub(super) fn pooling_is_that_of_the_reference(device: &dyn Device) -> Result<()> {
     let mut random = Random(2);
     for window in windows() {
         for channels in [1, 16, 27] {
@@ -61,7 +57,7 @@ fn pooling_is_that_of_the_reference() -> Result<()> {
                     Pooling::Average { count_border: true },
                     Pooling::Average { count_border: false },
                 ] {
-                    let found = run_pool(Emulator::shared(), &g, pooling, element, &x)?;
+                    let found = run_pool(device, &g, pooling, element, &x)?;
                     let of = |image: &[f32]| match pooling {
                         Pooling::Max => pool2d::max_pool(&g, image),
                         Pooling::Average { count_border } => pool2d::average_pool(&g, count_border, image),
@@ -78,16 +74,14 @@ fn pooling_is_that_of_the_reference() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn the_border_never_wins_and_neither_does_nan() -> Result<()> {
+pub(super) fn the_border_never_wins_and_neither_does_nan(device: &dyn Device) -> Result<()> {
     let g = Pool2dGeometry::new(1, Window::square(3, 1, 1), [1, 3])?;
-    let found = run_pool(Emulator::shared(), &g, Pooling::Max, Element::F32, &[-5.0, f32::NAN, -7.0])?;
+    let found = run_pool(device, &g, Pooling::Max, Element::F32, &[-5.0, f32::NAN, -7.0])?;
     assert_eq!(found, [-5.0, -5.0, -7.0]);
     Ok(())
 }
 
-#[test]
-fn global_means() -> Result<()> {
+pub(super) fn global_means(device: &dyn Device) -> Result<()> {
     for (channels, pixels) in [(1, 1), (9, 49), (64, 50)] {
         let x = Random(3).grid(3 * channels * pixels, 1.0 / 64.0);
         let expected: Vec<f64> = x
@@ -95,7 +89,7 @@ fn global_means() -> Result<()> {
             .flat_map(|image| pool2d::global_average_pool(channels, image))
             .collect();
         for element in Element::ALL {
-            let found = run_global_pool(Emulator::shared(), channels, pixels, element, &x)?;
+            let found = run_global_pool(device, channels, pixels, element, &x)?;
             let tolerance = |i: usize| f64::from(element.epsilon()) * expected[i].abs() * 1.001 + 1e-7;
             compare(&found, &expected, tolerance)?;
         }
@@ -103,19 +97,18 @@ fn global_means() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn sums_of_tensors() -> Result<()> {
+pub(super) fn sums_of_tensors(device: &dyn Device) -> Result<()> {
     for element in Element::ALL {
         let mut random = Random(4);
         let [left, right] = [0; 2].map(|_| random.grid(8 * 300, 1.0 / 64.0));
-        let [a, b] = [&left, &right].map(|values| support::to_device(element, values, 8, 8, 300));
+        let [a, b] = [&left, &right].map(|values| crate::numbers::to_device(element, values, 8, 8, 300));
         let mut output = Memory::unwritten(8 * 300 * element.bytes());
         let launch = add(8 * 300, element, Activation::Relu, [a.address(), b.address()], output.address())?;
         let mut buffers = [Access::Read(&a), Access::Read(&b), Access::Write(&mut output)];
-        Emulator::shared().launch(&launch, &mut buffers, 5)?;
+        device.launch(&launch, &mut buffers, 5)?;
         let expected: Vec<f64> =
             left.iter().zip(&right).map(|(l, r)| f64::from(rounded(element, (l + r).max(0.0)))).collect();
-        compare(&support::from_device(element, &output, 8, 8, 300), &expected, |_| 0.0)?;
+        compare(&crate::numbers::from_device(element, &output, 8, 8, 300), &expected, |_| 0.0)?;
     }
     Ok(())
 }

@@ -1,20 +1,13 @@
-//! What the tests of all families share: repeatable numbers, layouts, comparing.
-#![allow(dead_code, reason = "each test file uses a part")]
-
-pub(crate) mod conv;
-pub(crate) mod networks;
-pub(crate) mod picture;
-pub(crate) mod pool;
-pub(crate) mod scores;
+//! What the cases of all families share: repeatable numbers, layouts, comparing.
 
 use libvision_cuda_emulator::Memory;
 use libvision_kernels::cuda::element::Element;
 
 /// Repeatable disorder (splitmix64, Steele et al. 2014).
-pub(crate) struct Random(pub(crate) u64);
+pub struct Random(pub u64);
 
 impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -23,25 +16,25 @@ impl Random {
     }
 
     /// From `low` to `high`, both included.
-    pub(crate) fn between(&mut self, low: usize, high: usize) -> usize {
+    pub fn between(&mut self, low: usize, high: usize) -> usize {
         low + (self.next() % (high - low + 1) as u64) as usize
     }
 
     /// Multiples of `step` up to 63 of them either way: every element type holds them exactly, and f32 holds
     /// every sum of their products that is below 2^24 steps of both.
-    pub(crate) fn grid(&mut self, count: usize, step: f32) -> Vec<f32> {
+    pub fn grid(&mut self, count: usize, step: f32) -> Vec<f32> {
         (0..count).map(|_| (self.next() % 127) as f32 * step - 63.0 * step).collect()
     }
 
     /// Numbers from -1 to 1 with all bits in use.
-    pub(crate) fn real(&mut self, count: usize) -> Vec<f32> {
+    pub fn real(&mut self, count: usize) -> Vec<f32> {
         (0..count).map(|_| (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
     }
 }
 
 /// `[images, channels, pixels]` in f32 to `[images, pixels, stored]` in memory; channels beyond the last hold
 /// a number that would show in any result it reached.
-pub(crate) fn to_device(
+pub fn to_device(
     element: Element,
     values: &[f32],
     channels: usize,
@@ -61,7 +54,7 @@ pub(crate) fn to_device(
 }
 
 /// The way back.
-pub(crate) fn from_device(
+pub fn from_device(
     element: Element,
     memory: &Memory,
     channels: usize,
@@ -79,14 +72,14 @@ pub(crate) fn from_device(
 }
 
 /// The nearest number that the element type has.
-pub(crate) fn rounded(element: Element, value: f32) -> f32 {
+pub fn rounded(element: Element, value: f32) -> f32 {
     let mut bytes = Vec::new();
     element.push(&mut bytes, value);
     element.unpack(&bytes)[0]
 }
 
 /// The first place where `found` is not `expected` to within `tolerance(index)`, as an error.
-pub(crate) fn compare(
+pub fn compare(
     found: &[f32],
     expected: &[f64],
     tolerance: impl Fn(usize) -> f64,

@@ -1,8 +1,6 @@
 //! Whole networks in half precision: the shipped model and a narrow ResNet-50, on the shipped pictures. Their
 //! answers are the CPU's, and an image's bits do not depend on what it shares a batch with.
 
-mod support;
-#[path = "support/network.rs"]
 mod network;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -16,7 +14,7 @@ use network::Network;
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// The shipped pictures as the network's input, one after another.

@@ -1,13 +1,13 @@
 //! The convolution layers of four networks at 224 x 224, as torchvision defines them.
 
-use super::conv::geometry;
+use crate::conv::geometry;
 use libvision_kernels::geometry::{Conv2dGeometry, Window};
 
 /// A layer of a network.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct NetworkLayer {
-    pub(crate) geometry: Conv2dGeometry,
-    pub(crate) residual: bool,
+pub struct NetworkLayer {
+    pub geometry: Conv2dGeometry,
+    pub residual: bool,
 }
 
 fn layer(
@@ -25,7 +25,7 @@ fn stem(outputs: usize) -> NetworkLayer {
     layer(3, outputs, 1, Window::square(7, 2, 3), 224, false)
 }
 
-pub(crate) fn resnet18() -> Vec<NetworkLayer> {
+pub fn resnet18() -> Vec<NetworkLayer> {
     let mut layers = vec![stem(64)];
     let (mut inputs, mut side) = (64, 56);
     for (stage, outputs) in [64, 128, 256, 512].into_iter().enumerate() {
@@ -44,7 +44,7 @@ pub(crate) fn resnet18() -> Vec<NetworkLayer> {
 }
 
 /// ResNet-50, or ResNeXt-50 with 32 groups of 4 channels. Widths are divided by `narrower`.
-pub(crate) fn bottlenecks(groups: usize, group_width: usize, narrower: usize) -> Vec<NetworkLayer> {
+pub fn bottlenecks(groups: usize, group_width: usize, narrower: usize) -> Vec<NetworkLayer> {
     let mut layers = vec![stem(64 / narrower)];
     let (mut inputs, mut side) = (64 / narrower, 56);
     for (stage, blocks) in [3, 4, 6, 3].into_iter().enumerate() {
@@ -65,7 +65,7 @@ pub(crate) fn bottlenecks(groups: usize, group_width: usize, narrower: usize) ->
     layers
 }
 
-pub(crate) fn mobilenet_v2() -> Vec<NetworkLayer> {
+pub fn mobilenet_v2() -> Vec<NetworkLayer> {
     let mut layers = vec![layer(3, 32, 1, Window::square(3, 2, 1), 224, false)];
     let (mut inputs, mut side) = (32, 112);
     let settings = [
@@ -95,7 +95,7 @@ pub(crate) fn mobilenet_v2() -> Vec<NetworkLayer> {
 }
 
 /// The distinct layers of all four.
-pub(crate) fn distinct() -> Vec<NetworkLayer> {
+pub fn distinct() -> Vec<NetworkLayer> {
     let networks = [resnet18(), bottlenecks(1, 64, 1), bottlenecks(32, 4, 1), mobilenet_v2()];
     let mut layers: Vec<NetworkLayer> = Vec::new();
     for layer in networks.concat() {

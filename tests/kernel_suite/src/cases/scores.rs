@@ -1,19 +1,16 @@
 //! Fully connected layers, softmax and top-k against the reference.
 
-mod support;
-
 use anyhow::{Context, Result};
-use libvision_cuda_emulator::Emulator;
+use libvision_cuda_emulator::Device;
 use libvision_kernels::cuda::element::Element;
 use libvision_kernels::cuda::linear::Linear;
 use libvision_kernels::cuda::rows::top_k;
 use libvision_kernels::epilogue::Activation;
 use libvision_kernels::reference;
-use support::scores::{best, run_linear, run_softmax};
-use support::{Random, compare};
+use crate::scores::{best, run_linear, run_softmax};
+use crate::numbers::{Random, compare};
 
-#[test]
-fn linear_layers_are_exact() -> Result<()> {
+pub(super) fn linear_layers_are_exact(device: &dyn Device) -> Result<()> {
     for (inputs, outputs) in [(1, 1), (8, 3), (27, 10), (260, 21), (512, 100)] {
         for rows in [1, 4, 6] {
             let mut random = Random(inputs as u64);
@@ -26,7 +23,7 @@ fn linear_layers_are_exact() -> Result<()> {
                 .collect();
             for element in Element::ALL {
                 let layer = Linear { inputs, outputs, element, activation: Activation::Relu };
-                let found = run_linear(Emulator::shared(), &layer, &x, &weights, &bias)?;
+                let found = run_linear(device, &layer, &x, &weights, &bias)?;
                 compare(&found, &expected, |_| 0.0).with_context(|| format!("{layer:?}, {rows} rows"))?;
             }
         }
@@ -34,40 +31,37 @@ fn linear_layers_are_exact() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_row_does_not_depend_on_others() -> Result<()> {
+pub(super) fn a_row_does_not_depend_on_others(device: &dyn Device) -> Result<()> {
     let layer = Linear { inputs: 300, outputs: 17, element: Element::F16, activation: Activation::Identity };
     let mut random = Random(9);
     let (x, weights, bias) = (random.real(8 * 300), random.real(300 * 17), random.real(17));
-    let all = run_linear(Emulator::shared(), &layer, &x, &weights, &bias)?;
+    let all = run_linear(device, &layer, &x, &weights, &bias)?;
     for row in 0..8 {
-        let alone = run_linear(Emulator::shared(), &layer, &x[row * 300..][..300], &weights, &bias)?;
+        let alone = run_linear(device, &layer, &x[row * 300..][..300], &weights, &bias)?;
         assert_eq!(alone, all[row * 17..][..17], "row {row}");
     }
     Ok(())
 }
 
-#[test]
-fn softmax_of_rows() -> Result<()> {
+pub(super) fn softmax_of_rows(device: &dyn Device) -> Result<()> {
     for columns in [1, 5, 128, 1000] {
         let rows: Vec<f32> = Random(5).real(3 * columns).iter().map(|x| x * 30.0).collect();
         let expected: Vec<f64> = rows.chunks_exact(columns).flat_map(reference::softmax::softmax).collect();
-        compare(&run_softmax(Emulator::shared(), columns, &rows)?, &expected, |i| 1e-5 * expected[i] + 1e-9)?;
+        compare(&run_softmax(device, columns, &rows)?, &expected, |i| 1e-5 * expected[i] + 1e-9)?;
     }
     Ok(())
 }
 
-#[test]
-fn the_best_come_first_and_ties_by_column() -> Result<()> {
-    assert_eq!(best(Emulator::shared(), &[0.1, 0.4, 0.1, 0.4], 3)?, [1, 3, 0]);
-    assert_eq!(best(Emulator::shared(), &[-0.0, 0.0, -0.0], 3)?, [0, 1, 2]);
-    assert_eq!(best(Emulator::shared(), &[-1.0, -2.0, -0.5], 2)?, [2, 0]);
-    assert_eq!(best(Emulator::shared(), &[0.1, f32::NAN, 0.4, f32::NAN], 4)?, [2, 0, 1, 3]);
-    assert_eq!(best(Emulator::shared(), &[f32::NAN, -f32::NAN, f32::NEG_INFINITY], 1)?, [2]);
+pub(super) fn the_best_come_first_and_ties_by_column(device: &dyn Device) -> Result<()> {
+    assert_eq!(best(device, &[0.1, 0.4, 0.1, 0.4], 3)?, [1, 3, 0]);
+    assert_eq!(best(device, &[-0.0, 0.0, -0.0], 3)?, [0, 1, 2]);
+    assert_eq!(best(device, &[-1.0, -2.0, -0.5], 2)?, [2, 0]);
+    assert_eq!(best(device, &[0.1, f32::NAN, 0.4, f32::NAN], 4)?, [2, 0, 1, 3]);
+    assert_eq!(best(device, &[f32::NAN, -f32::NAN, f32::NEG_INFINITY], 1)?, [2]);
     let scores = Random(6).grid(1000, 1.0);
     let mut order: Vec<u32> = (0..1000).collect();
     order.sort_by(|a, b| scores[*b as usize].total_cmp(&scores[*a as usize]));
-    assert_eq!(best(Emulator::shared(), &scores, 20)?, order[..20]);
+    assert_eq!(best(device, &scores, 20)?, order[..20]);
     assert!(top_k(1, 3, 4, 0, [0, 0]).is_err());
     Ok(())
 }

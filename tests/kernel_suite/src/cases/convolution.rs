@@ -1,16 +1,13 @@
 //! Convolution kernels against the reference: exactly where the numbers allow it, and within the rounding of
 //! f32 sums where they do not.
 
-mod support;
-
 use anyhow::{Context, Result, ensure};
-use libvision_cuda_emulator::Emulator;
-use libvision_kernels::cuda::conv2d::Conv2d;
+use libvision_cuda_emulator::Device;
 use libvision_kernels::cuda::element::Element;
 use libvision_kernels::epilogue::Activation;
 use libvision_kernels::geometry::{Conv2dGeometry, Padding, Window};
-use support::conv::{Layer, geometry};
-use support::{compare, rounded};
+use crate::conv::{Layer, geometry};
+use crate::numbers::{compare, rounded};
 
 /// Awkward layers: one pixel, sizes beside a tile's, channels that need padding, all kinds of windows.
 fn awkward() -> Vec<Conv2dGeometry> {
@@ -41,15 +38,14 @@ fn awkward() -> Vec<Conv2dGeometry> {
     ]
 }
 
-#[test]
-fn awkward_layers_are_exact() -> Result<()> {
+pub(super) fn awkward_layers_are_exact(device: &dyn Device) -> Result<()> {
     for g in awkward() {
         for images in [1, 3] {
             let layer = Layer::exact(g, images, Activation::Relu, images == 3);
             let exact = layer.expected();
             for element in Element::ALL {
                 let what = || format!("{element:?} {g:?}");
-                let (found, _) = layer.run(Emulator::shared(), element, 1).with_context(what)?;
+                let (found, _) = layer.run(device, element, 1).with_context(what)?;
                 let expected: Vec<f64> =
                     exact.iter().map(|x| f64::from(rounded(element, *x as f32))).collect();
                 compare(&found, &expected, |_| 0.0).with_context(what)?;
@@ -60,13 +56,12 @@ fn awkward_layers_are_exact() -> Result<()> {
 }
 
 /// One rounding of f32 for each product in a sum, then one of the element type.
-#[test]
-fn real_numbers_are_within_the_rounding_of_f32_sums() -> Result<()> {
+pub(super) fn real_numbers_are_within_the_rounding_of_f32_sums(device: &dyn Device) -> Result<()> {
     for g in awkward() {
         for element in Element::ALL {
             let what = || format!("{element:?} {g:?}");
             let layer = Layer::real(g, 2, Activation::Identity, true).rounded(element);
-            let (found, _) = layer.run(Emulator::shared(), element, 2).with_context(what)?;
+            let (found, _) = layer.run(device, element, 2).with_context(what)?;
             let (expected, magnitudes) = (layer.expected(), layer.magnitudes());
             let depth = g.weight_shape()[1..].iter().product::<usize>() as f64 + 2.0;
             let tolerance = |i: usize| {
@@ -79,13 +74,12 @@ fn real_numbers_are_within_the_rounding_of_f32_sums() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn activations_follow_the_sum() -> Result<()> {
+pub(super) fn activations_follow_the_sum(device: &dyn Device) -> Result<()> {
     for activation in Activation::ONE_OF_EACH {
         let g = geometry(32, 40, 1, Window::square(3, 1, 1), [9, 9]);
         let layer = Layer::exact(g, 1, activation, true);
         for element in Element::ALL {
-            let (found, _) = layer.run(Emulator::shared(), element, 3)?;
+            let (found, _) = layer.run(device, element, 3)?;
             let expected = layer.expected();
             let tolerance = |i: usize| (f64::from(element.epsilon()) + 2e-6) * expected[i].abs().max(0.1);
             compare(&found, &expected, tolerance).with_context(|| format!("{element:?} {activation:?}"))?;
@@ -95,8 +89,7 @@ fn activations_follow_the_sum() -> Result<()> {
 }
 
 /// Real numbers, so that another order of any sum would show in its last bits.
-#[test]
-fn a_result_depends_on_nothing_but_its_image() -> Result<()> {
+pub(super) fn a_result_depends_on_nothing_but_its_image(device: &dyn Device) -> Result<()> {
     for (g, element) in [
         (geometry(3, 64, 1, Window::square(7, 2, 3), [37, 29]), Element::F16),
         (geometry(64, 96, 1, Window::square(3, 1, 1), [9, 7]), Element::F16),
@@ -113,7 +106,7 @@ fn a_result_depends_on_nothing_but_its_image() -> Result<()> {
                 residual: layer.residual.as_deref().map(cut),
                 ..layer.clone()
             };
-            part.run(Emulator::shared(), element, seed).map(|(found, _)| found)
+            part.run(device, element, seed).map(|(found, _)| found)
         };
         let all = run(0, 8, 4)?;
         let size = all.len() / 8;
@@ -126,23 +119,19 @@ fn a_result_depends_on_nothing_but_its_image() -> Result<()> {
     Ok(())
 }
 
-/// Rows of the slabs fall on different banks, or ldmatrix would take several passes.
-#[test]
-fn matrices_load_without_bank_conflicts() -> Result<()> {
-    let g = geometry(64, 128, 1, Window::square(3, 1, 1), [16, 16]);
-    let (_, counts) = Layer::exact(g, 1, Activation::Relu, false).run(Emulator::shared(), Element::F16, 6)?;
-    assert!(counts.matrix_products > 0);
-    assert_eq!(counts.bank_conflicts, 0);
-    Ok(())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use libvision_kernels::cuda::conv2d::Conv2d;
 
-#[test]
-fn impossible_batches_are_refused() -> Result<()> {
-    let g = geometry(8, 8, 1, Window::square(1, 1, 0), [1 << 16, 1 << 10]);
-    let conv = Conv2d::new(&g, Element::F16, Activation::Relu, false)?;
-    let error = conv.launch(64, &Default::default()).expect_err("2^32 pixels");
-    assert!(error.to_string().contains("smaller batches"), "{error}");
-    conv.launch(1, &Default::default())?;
-    assert!(Conv2d::new(&g, Element::F16, Activation::Relu, true).is_err(), "8 channels are not narrow");
-    Ok(())
+    #[test]
+    fn impossible_batches_are_refused() -> Result<()> {
+        let g = geometry(8, 8, 1, Window::square(1, 1, 0), [1 << 16, 1 << 10]);
+        let conv = Conv2d::new(&g, Element::F16, Activation::Relu, false)?;
+        let error = conv.launch(64, &Default::default()).expect_err("2^32 pixels");
+        assert!(error.to_string().contains("smaller batches"), "{error}");
+        conv.launch(1, &Default::default())?;
+        assert!(Conv2d::new(&g, Element::F16, Activation::Relu, true).is_err(), "8 channels are not narrow");
+        Ok(())
+    }
 }

@@ -1,16 +1,16 @@
 //! Pooling, run through the emulator.
 
-use super::{from_device, to_device};
+use crate::numbers::{from_device, to_device};
 use anyhow::Result;
-use libvision_cuda_emulator::{Access, Emulator, Memory};
+use libvision_cuda_emulator::{Access, Device, Memory};
 use libvision_kernels::cuda::element::Element;
 use libvision_kernels::cuda::launch::stored_channels;
 use libvision_kernels::cuda::window::{Pooling, global_average_pool, pool};
 use libvision_kernels::geometry::Pool2dGeometry;
 
 /// Pools images in NCHW.
-pub(crate) fn run_pool(
-    emulator: &Emulator,
+pub fn run_pool(
+    device: &dyn Device,
     g: &Pool2dGeometry,
     pooling: Pooling,
     element: Element,
@@ -21,13 +21,13 @@ pub(crate) fn run_pool(
     let x = to_device(element, x, g.channels, stored, in_pixels);
     let mut output = Memory::unwritten(images * out_pixels * stored * element.bytes());
     let launch = pool(g, element, pooling, images, [x.address(), output.address()])?;
-    emulator.launch(&launch, &mut [Access::Read(&x), Access::Write(&mut output)], 1)?;
+    device.launch(&launch, &mut [Access::Read(&x), Access::Write(&mut output)], 1)?;
     Ok(from_device(element, &output, g.channels, stored, out_pixels))
 }
 
 /// The mean of each channel of images in NCHW.
-pub(crate) fn run_global_pool(
-    emulator: &Emulator,
+pub fn run_global_pool(
+    device: &dyn Device,
     channels: usize,
     pixels: usize,
     element: Element,
@@ -37,6 +37,6 @@ pub(crate) fn run_global_pool(
     let x = to_device(element, x, channels, stored, pixels);
     let mut output = Memory::unwritten(images * stored * element.bytes());
     let launch = global_average_pool(channels, pixels, element, images, [x.address(), output.address()])?;
-    emulator.launch(&launch, &mut [Access::Read(&x), Access::Write(&mut output)], 1)?;
+    device.launch(&launch, &mut [Access::Read(&x), Access::Write(&mut output)], 1)?;
     Ok(from_device(element, &output, channels, stored, 1))
 }

@@ -1,6 +1,6 @@
 //! A whole network through the emulator: the graph's nodes in order, one launch each.
 
-use crate::support::to_device;
+use libvision_kernel_suite::numbers::to_device;
 use anyhow::{Context, Result, bail, ensure};
 use libvision::graph::{Dim, Graph, Node, Op, ValueId, ValueKind};
 use libvision_cuda_emulator::{Access, Emulator, Memory};

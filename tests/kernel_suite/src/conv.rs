@@ -1,8 +1,8 @@
 //! Convolution layers to test, of any kind the device has.
 
-use super::{Random, from_device, rounded, to_device};
+use crate::numbers::{Random, from_device, rounded, to_device};
 use anyhow::{Context, Result};
-use libvision_cuda_emulator::{Access, Counts, Emulator, Memory};
+use libvision_cuda_emulator::{Access, Counts, Device, Memory};
 use libvision_kernels::cuda::conv2d::{Conv2d, Conv2dTensors};
 use libvision_kernels::cuda::element::Element;
 use libvision_kernels::cuda::launch::Launch;
@@ -13,18 +13,18 @@ use libvision_kernels::reference;
 
 /// A layer with weights, images and residual, all in plain NCHW.
 #[derive(Clone)]
-pub(crate) struct Layer {
-    pub(crate) geometry: Conv2dGeometry,
-    pub(crate) activation: Activation,
-    pub(crate) images: usize,
-    pub(crate) x: Vec<f32>,
-    pub(crate) weights: Vec<f32>,
-    pub(crate) bias: Vec<f32>,
-    pub(crate) residual: Option<Vec<f32>>,
+pub struct Layer {
+    pub geometry: Conv2dGeometry,
+    pub activation: Activation,
+    pub images: usize,
+    pub x: Vec<f32>,
+    pub weights: Vec<f32>,
+    pub bias: Vec<f32>,
+    pub residual: Option<Vec<f32>>,
 }
 
 /// Channels in and out, groups, window, height and width.
-pub(crate) fn geometry(
+pub fn geometry(
     inputs: usize,
     outputs: usize,
     groups: usize,
@@ -36,7 +36,7 @@ pub(crate) fn geometry(
 
 impl Layer {
     /// Numbers on a grid, so that f32 holds every sum exactly in whatever order it is made.
-    pub(crate) fn exact(
+    pub fn exact(
         geometry: Conv2dGeometry,
         images: usize,
         activation: Activation,
@@ -47,7 +47,7 @@ impl Layer {
     }
 
     /// Numbers with all their bits.
-    pub(crate) fn real(
+    pub fn real(
         geometry: Conv2dGeometry,
         images: usize,
         activation: Activation,
@@ -79,7 +79,7 @@ impl Layer {
     }
 
     /// The same layer with tensors that this type holds exactly.
-    pub(crate) fn rounded(&self, element: Element) -> Self {
+    pub fn rounded(&self, element: Element) -> Self {
         let round = |values: &[f32]| values.iter().map(|value| rounded(element, *value)).collect::<Vec<_>>();
         Self {
             x: round(&self.x),
@@ -90,7 +90,7 @@ impl Layer {
     }
 
     /// The truth, in f64.
-    pub(crate) fn expected(&self) -> Vec<f64> {
+    pub fn expected(&self) -> Vec<f64> {
         let g = &self.geometry;
         let [input, output] =
             [g.in_channels * g.input[0] * g.input[1], g.out_channels * g.output[0] * g.output[1]];
@@ -103,7 +103,7 @@ impl Layer {
     }
 
     /// For each value the sum of the magnitudes, which bounds the error of summing.
-    pub(crate) fn magnitudes(&self) -> Vec<f64> {
+    pub fn magnitudes(&self) -> Vec<f64> {
         let absolute = |values: &[f32]| values.iter().map(|value| value.abs()).collect::<Vec<_>>();
         let layer = Self {
             activation: Activation::Identity,
@@ -117,7 +117,7 @@ impl Layer {
     }
 
     /// The same through an emulated kernel, back in NCHW.
-    pub(crate) fn run(&self, emulator: &Emulator, element: Element, seed: u64) -> Result<(Vec<f32>, Counts)> {
+    pub fn run(&self, device: &dyn Device, element: Element, seed: u64) -> Result<(Vec<f32>, Counts)> {
         let g = &self.geometry;
         let conv = Conv2d::new(g, element, self.activation, matches!(g.in_channels, 3..=4))?;
         let packed = Packed {
@@ -126,11 +126,11 @@ impl Layer {
             weights: Memory::new(&conv.pack_weights(&self.weights)),
             bias: Memory::new(&conv.pack_bias(Some(&self.bias))),
         };
-        self.launch(emulator, &packed, seed, |tensors| conv.launch(self.images, tensors))
+        self.launch(device, &packed, seed, |tensors| conv.launch(self.images, tensors))
     }
 
     /// The same through the kernel for depthwise layers.
-    pub(crate) fn run_depthwise(&self, emulator: &Emulator, element: Element, seed: u64) -> Result<Vec<f32>> {
+    pub fn run_depthwise(&self, device: &dyn Device, element: Element, seed: u64) -> Result<Vec<f32>> {
         let layer = Depthwise::new(&self.geometry, element, self.activation).context("not depthwise")?;
         let packed = Packed {
             element,
@@ -138,13 +138,13 @@ impl Layer {
             weights: Memory::new(&layer.pack_weights(&self.weights)),
             bias: Memory::new(&layer.pack_bias(Some(&self.bias))),
         };
-        let made = self.launch(emulator, &packed, seed, |tensors| layer.launch(self.images, tensors))?;
+        let made = self.launch(device, &packed, seed, |tensors| layer.launch(self.images, tensors))?;
         Ok(made.0)
     }
 
     fn launch(
         &self,
-        emulator: &Emulator,
+        device: &dyn Device,
         packed: &Packed,
         seed: u64,
         launch: impl FnOnce(&Conv2dTensors) -> std::result::Result<Launch, GeometryError>,
@@ -167,7 +167,7 @@ impl Layer {
         let mut buffers =
             vec![Access::Read(&x), Access::Read(weights), Access::Read(bias), Access::Write(&mut output)];
         buffers.extend(residual.as_ref().map(Access::Read));
-        let counts = emulator.launch(&launch, &mut buffers, seed)?;
+        let counts = device.launch(&launch, &mut buffers, seed)?;
         Ok((from_device(*element, &output, g.out_channels, *outputs, out_pixels), counts))
     }
 }

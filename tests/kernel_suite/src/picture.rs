@@ -1,26 +1,26 @@
 //! A batch of pictures through the preprocessing kernel.
 
-use super::{Random, rounded};
+use crate::numbers::{Random, rounded};
 use anyhow::Result;
-use libvision_cuda_emulator::{Access, Emulator, Memory};
+use libvision_cuda_emulator::{Access, Device, Memory};
 use libvision_kernels::cpu::resize::{ResizePlan, selected};
 use libvision_kernels::cuda::resize::{PictureTables, Placement, Resize};
 use libvision_kernels::reference::normalize::{Normalization, Planes};
 use libvision_kernels::reference::resize::{Filter, Rect, ResizeGeometry};
 
-pub(crate) const IMAGENET: Normalization =
+pub const IMAGENET: Normalization =
     Normalization { scale: 1.0 / 255.0, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
 /// A picture, and where its resized window lies in the result.
 #[derive(Debug)]
-pub(crate) struct Picture {
-    pub(crate) geometry: ResizeGeometry,
-    pub(crate) placement: Placement,
-    pub(crate) pixels: Vec<u8>,
+pub struct Picture {
+    pub geometry: ResizeGeometry,
+    pub placement: Placement,
+    pub pixels: Vec<u8>,
 }
 
 /// A resize of random sizes, source box and window, and a place in a result of `output`.
-pub(crate) fn random_picture(random: &mut Random, filter: Filter, output: [usize; 2]) -> Result<Picture> {
+pub fn random_picture(random: &mut Random, filter: Filter, output: [usize; 2]) -> Result<Picture> {
     let side = |random: &mut Random| match random.between(0, 3) {
         0 => random.between(1, 4),
         1 => random.between(1, 200),
@@ -52,8 +52,8 @@ pub(crate) fn random_picture(random: &mut Random, filter: Filter, output: [usize
 }
 
 /// The output tensor for a batch, as bytes.
-pub(crate) fn preprocess(
-    emulator: &Emulator,
+pub fn preprocess(
+    device: &dyn Device,
     resize: &Resize,
     pictures: &[Picture],
     seed: u64,
@@ -73,12 +73,12 @@ pub(crate) fn preprocess(
     let launch = resize.launch(pictures.len(), blocks.address(), numbers.address(), output.address())?;
     let mut buffers = vec![Access::Read(&numbers), Access::Read(&blocks), Access::Write(&mut output)];
     buffers.extend(memories.iter().map(Access::Read));
-    emulator.launch(&launch, &mut buffers, seed)?;
+    device.launch(&launch, &mut buffers, seed)?;
     Ok(output.to_bytes())
 }
 
 /// What the CPU makes of a picture: bytes with borders, then numbers in the wanted layout.
-pub(crate) fn expected(picture: &Picture, resize: &Resize) -> Vec<f32> {
+pub fn expected(picture: &Picture, resize: &Resize) -> Vec<f32> {
     let [height, width] = resize.output;
     let mut bytes = vec![0_u8; height * width * 3];
     let place = &picture.placement;

@@ -1,0 +1,76 @@
+//! A device behind the driver. Buffers are copied there and back around each launch, so that kernels see memory of
+//! the device alone and nothing of the launch before.
+
+use anyhow::{Context, Result};
+use libvision::backend::cuda::device::Device as CudaDevice;
+use libvision::backend::cuda::device_pool::{DeviceBuffer, Ledger};
+use libvision::backend::cuda::module_cache::ModuleCache;
+use libvision::backend::cuda::stream::Stream;
+use libvision_cuda_emulator::{Access, Counts, Device, Memory};
+use libvision_kernels::cuda::launch::Launch;
+use std::sync::Arc;
+
+/// A device, and the kernels that it was asked for.
+pub struct Gpu {
+    device: Arc<CudaDevice>,
+    modules: ModuleCache,
+}
+
+impl Gpu {
+    /// Device `ordinal`.
+    pub fn open(ordinal: u32) -> Result<Self> {
+        let device = CudaDevice::open(ordinal, Ledger::new(None))?;
+        Ok(Self { modules: ModuleCache::new(&device), device })
+    }
+
+    /// What it is, for people.
+    pub fn describe(&self) -> String {
+        self.device.facts().describe()
+    }
+}
+
+impl Device for Gpu {
+    /// Counts nothing.
+    fn launch(&self, launch: &Launch, buffers: &mut [Access<'_>], _: u64) -> Result<Counts> {
+        let kernel = self.modules.kernel(launch.entry_point)?;
+        let hosts: Vec<&Memory> = buffers.iter().map(memory).collect();
+        let copies = hosts
+            .iter()
+            .map(|host| DeviceBuffer::new(&self.device, host.len(), "a buffer of the kernel suite"))
+            .collect::<libvision::Result<Vec<_>>>()?;
+        // A case knows its buffers by their addresses here; whatever holds one of them is made to hold the copy's.
+        let relocated = |bytes: &[u8]| {
+            let mut bytes = bytes.to_vec();
+            for word in bytes.as_chunks_mut::<8>().0 {
+                let found = hosts.iter().position(|host| host.address() == u64::from_le_bytes(*word));
+                if let Some(copy) = found.filter(|_| *word != [0; 8]) {
+                    *word = copies[copy].address().to_le_bytes();
+                }
+            }
+            bytes
+        };
+        let launch = Launch { arguments: relocated(&launch.arguments), ..launch.clone() };
+        let stream = Stream::new(&self.device)?;
+        for (copy, host) in copies.iter().zip(&hosts) {
+            stream.write(copy, &relocated(&host.to_bytes()))?;
+        }
+        // SAFETY: the addresses that the case's arguments hold are those of its buffers, which are as large on the
+        // device; `stream` is dropped, and waited for, before `copies`.
+        unsafe { stream.launch(&kernel, &launch) }?;
+        stream.synchronize()?;
+        for (buffer, copy) in buffers.iter_mut().zip(&copies) {
+            if let Access::Write(memory) = buffer {
+                let bytes = stream.read(copy, memory.len()).context("results")?;
+                memory.write(&bytes);
+            }
+        }
+        Ok(Counts::default())
+    }
+}
+
+fn memory<'a>(access: &'a Access<'_>) -> &'a Memory {
+    match access {
+        Access::Read(memory) => memory,
+        Access::Write(memory) => memory,
+    }
+}
