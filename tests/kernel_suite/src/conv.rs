@@ -14,12 +14,19 @@ use libvision_kernels::reference;
 /// A layer with weights, images and residual, all in plain NCHW.
 #[derive(Clone)]
 pub struct Layer {
+    /// Its sizes.
     pub geometry: Conv2dGeometry,
+    /// What follows the sum.
     pub activation: Activation,
+    /// Images in the batch.
     pub images: usize,
+    /// The images.
     pub x: Vec<f32>,
+    /// The filters, as `geometry` shapes them.
     pub weights: Vec<f32>,
+    /// One per channel out.
     pub bias: Vec<f32>,
+    /// What is added before the activation.
     pub residual: Option<Vec<f32>>,
 }
 
@@ -36,23 +43,13 @@ pub fn geometry(
 
 impl Layer {
     /// Numbers on a grid, so that f32 holds every sum exactly in whatever order it is made.
-    pub fn exact(
-        geometry: Conv2dGeometry,
-        images: usize,
-        activation: Activation,
-        residual: bool,
-    ) -> Self {
+    pub fn exact(geometry: Conv2dGeometry, images: usize, activation: Activation, residual: bool) -> Self {
         let mut random = Random(geometry.multiplications() as u64);
         Self::with(geometry, images, activation, residual, |count, step| random.grid(count, step))
     }
 
     /// Numbers with all their bits.
-    pub fn real(
-        geometry: Conv2dGeometry,
-        images: usize,
-        activation: Activation,
-        residual: bool,
-    ) -> Self {
+    pub fn real(geometry: Conv2dGeometry, images: usize, activation: Activation, residual: bool) -> Self {
         let mut random = Random(geometry.multiplications() as u64);
         Self::with(geometry, images, activation, residual, |count, _| random.real(count))
     }

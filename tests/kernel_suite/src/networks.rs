@@ -6,7 +6,9 @@ use libvision_kernels::geometry::{Conv2dGeometry, Window};
 /// A layer of a network.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NetworkLayer {
+    /// Its sizes.
     pub geometry: Conv2dGeometry,
+    /// Whether what a block began with is added.
     pub residual: bool,
 }
 
@@ -25,6 +27,7 @@ fn stem(outputs: usize) -> NetworkLayer {
     layer(3, outputs, 1, Window::square(7, 2, 3), 224, false)
 }
 
+/// ResNet-18.
 pub fn resnet18() -> Vec<NetworkLayer> {
     let mut layers = vec![stem(64)];
     let (mut inputs, mut side) = (64, 56);
@@ -65,6 +68,7 @@ pub fn bottlenecks(groups: usize, group_width: usize, narrower: usize) -> Vec<Ne
     layers
 }
 
+/// MobileNet-V2.
 pub fn mobilenet_v2() -> Vec<NetworkLayer> {
     let mut layers = vec![layer(3, 32, 1, Window::square(3, 2, 1), 224, false)];
     let (mut inputs, mut side) = (32, 112);

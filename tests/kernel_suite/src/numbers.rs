@@ -7,7 +7,8 @@ use libvision_kernels::cuda::element::Element;
 pub struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    /// 64 bits.
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -17,30 +18,24 @@ impl Random {
 
     /// From `low` to `high`, both included.
     pub fn between(&mut self, low: usize, high: usize) -> usize {
-        low + (self.next() % (high - low + 1) as u64) as usize
+        low + (self.bits() % (high - low + 1) as u64) as usize
     }
 
     /// Multiples of `step` up to 63 of them either way: every element type holds them exactly, and f32 holds
     /// every sum of their products that is below 2^24 steps of both.
     pub fn grid(&mut self, count: usize, step: f32) -> Vec<f32> {
-        (0..count).map(|_| (self.next() % 127) as f32 * step - 63.0 * step).collect()
+        (0..count).map(|_| (self.bits() % 127) as f32 * step - 63.0 * step).collect()
     }
 
     /// Numbers from -1 to 1 with all bits in use.
     pub fn real(&mut self, count: usize) -> Vec<f32> {
-        (0..count).map(|_| (self.next() >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
+        (0..count).map(|_| (self.bits() >> 40) as f32 / (1 << 23) as f32 - 1.0).collect()
     }
 }
 
 /// `[images, channels, pixels]` in f32 to `[images, pixels, stored]` in memory; channels beyond the last hold
 /// a number that would show in any result it reached.
-pub fn to_device(
-    element: Element,
-    values: &[f32],
-    channels: usize,
-    stored: usize,
-    pixels: usize,
-) -> Memory {
+pub fn to_device(element: Element, values: &[f32], channels: usize, stored: usize, pixels: usize) -> Memory {
     let mut bytes = Vec::with_capacity(values.len() / channels * stored * element.bytes());
     for image in values.chunks_exact(channels * pixels) {
         for pixel in 0..pixels {
@@ -79,11 +74,7 @@ pub fn rounded(element: Element, value: f32) -> f32 {
 }
 
 /// The first place where `found` is not `expected` to within `tolerance(index)`, as an error.
-pub fn compare(
-    found: &[f32],
-    expected: &[f64],
-    tolerance: impl Fn(usize) -> f64,
-) -> anyhow::Result<()> {
+pub fn compare(found: &[f32], expected: &[f64], tolerance: impl Fn(usize) -> f64) -> anyhow::Result<()> {
     anyhow::ensure!(found.len() == expected.len(), "{} values, expected {}", found.len(), expected.len());
     for (index, (&found, &expected)) in found.iter().zip(expected).enumerate() {
         let difference = (f64::from(found) - expected).abs();

@@ -8,14 +8,18 @@ use libvision_kernels::cuda::resize::{PictureTables, Placement, Resize};
 use libvision_kernels::reference::normalize::{Normalization, Planes};
 use libvision_kernels::reference::resize::{Filter, Rect, ResizeGeometry};
 
+/// The usual mean and deviation.
 pub const IMAGENET: Normalization =
     Normalization { scale: 1.0 / 255.0, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
 /// A picture, and where its resized window lies in the result.
 #[derive(Debug)]
 pub struct Picture {
+    /// How it is resized.
     pub geometry: ResizeGeometry,
+    /// Where it lies in the result.
     pub placement: Placement,
+    /// RGB, row after row.
     pub pixels: Vec<u8>,
 }
 
@@ -46,18 +50,13 @@ pub fn random_picture(random: &mut Random, filter: Filter, output: [usize; 2]) -
     let at = [0, 1].map(|axis| random.between(0, output[axis] - inside[axis]));
     let canvas_at = [0, 1].map(|axis| random.between(0, at[axis]));
     let canvas = [0, 1].map(|axis| random.between(at[axis] + inside[axis], output[axis]) - canvas_at[axis]);
-    let fill = [random.next() as u8, random.next() as u8, random.next() as u8];
-    let pixels = (0..input[0] * input[1] * 3).map(|_| random.next() as u8).collect();
+    let fill = [random.bits() as u8, random.bits() as u8, random.bits() as u8];
+    let pixels = (0..input[0] * input[1] * 3).map(|_| random.bits() as u8).collect();
     Ok(Picture { geometry, placement: Placement { at, canvas_at, canvas, fill }, pixels })
 }
 
 /// The output tensor for a batch, as bytes.
-pub fn preprocess(
-    device: &dyn Device,
-    resize: &Resize,
-    pictures: &[Picture],
-    seed: u64,
-) -> Result<Vec<u8>> {
+pub fn preprocess(device: &dyn Device, resize: &Resize, pictures: &[Picture], seed: u64) -> Result<Vec<u8>> {
     let numbers = Memory::new(&Resize::numbers(&IMAGENET));
     let mut memories = Vec::new();
     let mut blocks = Vec::new();

@@ -8,6 +8,7 @@ use libvision_kernels::cuda::launch::stored_channels;
 use libvision_kernels::cuda::linear::{Linear, LinearTensors};
 use libvision_kernels::cuda::rows::{softmax, top_k};
 
+/// A fully connected layer on rows.
 pub fn run_linear(
     device: &dyn Device,
     layer: &Linear,

@@ -34,4 +34,3 @@ fn matrices_load_without_bank_conflicts() -> Result<()> {
     assert_eq!(counts.bank_conflicts, 0);
     Ok(())
 }
-

@@ -3,6 +3,11 @@
 
 use anyhow::{Context, Result, anyhow, ensure};
 use libvision_cuda_emulator::{Change, Emulator};
+use libvision_kernel_suite::conv::{Layer, geometry};
+use libvision_kernel_suite::numbers::{Random, compare, rounded};
+use libvision_kernel_suite::picture::{Picture, expected, preprocess, random_picture};
+use libvision_kernel_suite::pool::run_pool;
+use libvision_kernel_suite::scores::{best, run_linear, run_softmax};
 use libvision_kernels::cuda::element::Element;
 use libvision_kernels::cuda::linear::Linear;
 use libvision_kernels::cuda::resize::{Placement, Resize};
@@ -13,11 +18,6 @@ use libvision_kernels::reference;
 use libvision_kernels::reference::normalize::Planes;
 use libvision_kernels::reference::pool2d;
 use libvision_kernels::reference::resize::{Filter, ResizeGeometry};
-use libvision_kernel_suite::conv::{Layer, geometry};
-use libvision_kernel_suite::picture::{Picture, expected, preprocess, random_picture};
-use libvision_kernel_suite::pool::run_pool;
-use libvision_kernel_suite::scores::{best, run_linear, run_softmax};
-use libvision_kernel_suite::numbers::{Random, compare, rounded};
 
 struct Bug {
     what: &'static str,
@@ -477,7 +477,7 @@ fn pictures(emulator: &Emulator) -> Result<()> {
         .map(|_| random_picture(&mut random, Filter::Lanczos, resize.output))
         .collect::<Result<_>>()?;
     let tall = ResizeGeometry::new(Filter::Bicubic, [300, 21], resize.output)?;
-    let pixels = (0..300 * 21 * 3).map(|_| random.next() as u8).collect();
+    let pixels = (0..300 * 21 * 3).map(|_| random.bits() as u8).collect();
     batch.push(Picture { geometry: tall, placement: Placement::whole(&tall), pixels });
     let found = Element::F32.unpack(&preprocess(emulator, &resize, &batch, 12)?);
     for (picture, found) in batch.iter().zip(found.chunks_exact(resize.output_len())) {

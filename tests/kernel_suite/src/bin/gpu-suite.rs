@@ -39,7 +39,8 @@ fn main() -> Result<ExitCode> {
     let gpu = Gpu::open(ordinal.with_context(|| format!("expected cuda:N, found {:?}", arguments.device))?)?;
     eprintln!("{}", gpu.describe());
     let mut failed = 0;
-    for case in CASES.iter().filter(|case| arguments.group.as_deref().is_none_or(|group| group == case.group)) {
+    for case in CASES.iter().filter(|case| arguments.group.as_deref().is_none_or(|group| group == case.group))
+    {
         let started = Instant::now();
         let error = (case.run)(&gpu).err().map(|error| format!("{error:#}"));
         let seconds = started.elapsed().as_secs_f64();

@@ -1,13 +1,13 @@
 //! Convolution kernels against the reference: exactly where the numbers allow it, and within the rounding of
 //! f32 sums where they do not.
 
+use crate::conv::{Layer, geometry};
+use crate::numbers::{compare, rounded};
 use anyhow::{Context, Result, ensure};
 use libvision_cuda_emulator::Device;
 use libvision_kernels::cuda::element::Element;
 use libvision_kernels::epilogue::Activation;
 use libvision_kernels::geometry::{Conv2dGeometry, Padding, Window};
-use crate::conv::{Layer, geometry};
-use crate::numbers::{compare, rounded};
 
 /// Awkward layers: one pixel, sizes beside a tile's, channels that need padding, all kinds of windows.
 fn awkward() -> Vec<Conv2dGeometry> {

@@ -1,15 +1,15 @@
 //! Every distinct convolution of ResNet-18, ResNet-50, ResNeXt-50 and MobileNet-V2, in every element type. The
 //! numbers lie on a grid on which f32 sums are exact, so results must be the exact sums, rounded once.
 
+use crate::conv::Layer;
+use crate::networks::{NetworkLayer, distinct};
+use crate::numbers::{compare, rounded};
 use anyhow::{Context, Result, anyhow};
 use libvision_cuda_emulator::Device;
 use libvision_kernels::cuda::element::Element;
 use libvision_kernels::cuda::window::Depthwise;
 use libvision_kernels::epilogue::Activation;
 use std::sync::Mutex;
-use crate::conv::Layer;
-use crate::networks::{NetworkLayer, bottlenecks, distinct, mobilenet_v2, resnet18};
-use crate::numbers::{compare, rounded};
 
 fn check(device: &dyn Device, layer: &NetworkLayer) -> Result<()> {
     let g = layer.geometry;
@@ -48,7 +48,7 @@ pub(super) fn every_layer_of_four_networks_is_exact(device: &dyn Device) -> Resu
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::networks::{NetworkLayer, bottlenecks, mobilenet_v2, resnet18};
 
     #[test]
     fn the_networks_are_what_they_are_called() {

@@ -1,13 +1,13 @@
 //! The preprocessing kernel against the CPU's: the same bytes, for any geometry and every filter.
 
-use anyhow::{Context, Result, ensure};
-use libvision_cuda_emulator::Device;
-use libvision_kernels::cuda::element::Element;
-use libvision_kernels::cuda::resize::{PictureTables, Placement, Resize};
-use libvision_kernels::reference::normalize::Planes;
-use libvision_kernels::reference::resize::Filter;
 use crate::numbers::Random;
 use crate::picture::{Picture, expected, preprocess, random_picture};
+use anyhow::{Result, ensure};
+use libvision_cuda_emulator::Device;
+use libvision_kernels::cuda::element::Element;
+use libvision_kernels::cuda::resize::{Placement, Resize};
+use libvision_kernels::reference::normalize::Planes;
+use libvision_kernels::reference::resize::Filter;
 
 pub(super) fn equals_the_cpu_on_540_geometries(device: &dyn Device) -> Result<()> {
     let mut random = Random(1);
@@ -44,7 +44,7 @@ pub(super) fn tall_and_large_pictures(device: &dyn Device) -> Result<()> {
     for input in [[900, 24], [1200, 30], [3, 2000], [700, 600]] {
         let geometry =
             libvision_kernels::reference::resize::ResizeGeometry::new(Filter::Lanczos, input, [8, 24])?;
-        let pixels = (0..input[0] * input[1] * 3).map(|_| random.next() as u8).collect();
+        let pixels = (0..input[0] * input[1] * 3).map(|_| random.bits() as u8).collect();
         let picture = Picture { geometry, placement: Placement::whole(&geometry), pixels };
         let expected = expected(&picture, &resize);
         let found = preprocess(device, &resize, std::slice::from_ref(&picture), 3)?;
@@ -56,11 +56,17 @@ pub(super) fn tall_and_large_pictures(device: &dyn Device) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::Context;
+    use libvision_kernels::cuda::resize::PictureTables;
 
     #[test]
     fn what_cannot_be_is_refused() {
-        let resize =
-            Resize { output: [1 << 16, 1 << 16], element: Element::F16, planes: Planes::Hwc, stored_channels: 4 };
+        let resize = Resize {
+            output: [1 << 16, 1 << 16],
+            element: Element::F16,
+            planes: Planes::Hwc,
+            stored_channels: 4,
+        };
         assert!(resize.launch(1, 0, 0, 0).is_err());
         let resize = Resize { output: [4, 4], ..resize };
         assert!(resize.launch(0, 0, 0, 0).is_err());

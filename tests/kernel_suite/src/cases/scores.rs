@@ -1,5 +1,7 @@
 //! Fully connected layers, softmax and top-k against the reference.
 
+use crate::numbers::{Random, compare};
+use crate::scores::{best, run_linear, run_softmax};
 use anyhow::{Context, Result};
 use libvision_cuda_emulator::Device;
 use libvision_kernels::cuda::element::Element;
@@ -7,8 +9,6 @@ use libvision_kernels::cuda::linear::Linear;
 use libvision_kernels::cuda::rows::top_k;
 use libvision_kernels::epilogue::Activation;
 use libvision_kernels::reference;
-use crate::scores::{best, run_linear, run_softmax};
-use crate::numbers::{Random, compare};
 
 pub(super) fn linear_layers_are_exact(device: &dyn Device) -> Result<()> {
     for (inputs, outputs) in [(1, 1), (8, 3), (27, 10), (260, 21), (512, 100)] {

@@ -1,5 +1,8 @@
 //! Depthwise convolution, pooling and addition against the reference.
 
+use crate::conv::{Layer, geometry};
+use crate::numbers::{Random, compare, rounded};
+use crate::pool::{run_global_pool, run_pool};
 use anyhow::{Context, Result};
 use libvision_cuda_emulator::{Access, Device, Memory};
 use libvision_kernels::cuda::element::Element;
@@ -7,9 +10,6 @@ use libvision_kernels::cuda::window::{Depthwise, Pooling, add};
 use libvision_kernels::epilogue::Activation;
 use libvision_kernels::geometry::{Padding, Pool2dGeometry, Window};
 use libvision_kernels::reference::pool2d;
-use crate::conv::{Layer, geometry};
-use crate::pool::{run_global_pool, run_pool};
-use crate::numbers::{Random, compare, rounded};
 
 fn windows() -> Vec<Window> {
     vec![
@@ -32,8 +32,7 @@ pub(super) fn depthwise_layers_are_exact(device: &dyn Device) -> Result<()> {
             let layer = Layer::exact(g, 2, Activation::Clip { low: 0.0, high: 6.0 }, channels == 20);
             let exact = layer.expected();
             for element in Element::ALL {
-                let found =
-                    layer.run_depthwise(device, element, 1).with_context(|| format!("{g:?}"))?;
+                let found = layer.run_depthwise(device, element, 1).with_context(|| format!("{g:?}"))?;
                 let expected: Vec<f64> =
                     exact.iter().map(|x| f64::from(rounded(element, *x as f32))).collect();
                 compare(&found, &expected, |_| 0.0).with_context(|| format!("{element:?} {g:?}"))?;

@@ -1,9 +1,9 @@
 //! A whole network through the emulator: the graph's nodes in order, one launch each.
 
-use libvision_kernel_suite::numbers::to_device;
 use anyhow::{Context, Result, bail, ensure};
 use libvision::graph::{Dim, Graph, Node, Op, ValueId, ValueKind};
 use libvision_cuda_emulator::{Access, Emulator, Memory};
+use libvision_kernel_suite::numbers::to_device;
 use libvision_kernels::cuda::conv2d::{Conv2d, Conv2dTensors, NARROW_CHANNELS};
 use libvision_kernels::cuda::element::Element;
 use libvision_kernels::cuda::launch::stored_channels;
