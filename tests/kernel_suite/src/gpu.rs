@@ -6,7 +6,7 @@ use libvision::backend::cuda::device::Device as CudaDevice;
 use libvision::backend::cuda::device_pool::{DeviceBuffer, Ledger};
 use libvision::backend::cuda::module_cache::ModuleCache;
 use libvision::backend::cuda::stream::Stream;
-use libvision_cuda_emulator::{Access, Counts, Device, Memory};
+use libvision_cuda_emulator::{Access, Counts, Device};
 use libvision_kernels::cuda::launch::Launch;
 use std::sync::Arc;
 
@@ -33,16 +33,16 @@ impl Device for Gpu {
     /// Counts nothing.
     fn launch(&self, launch: &Launch, buffers: &mut [Access<'_>], _: u64) -> Result<Counts> {
         let kernel = self.modules.kernel(launch.entry_point)?;
-        let hosts: Vec<&Memory> = buffers.iter().map(memory).collect();
-        let copies = hosts
+        let places: Vec<(u64, usize)> = buffers.iter().map(Access::place).collect();
+        let copies = places
             .iter()
-            .map(|host| DeviceBuffer::new(&self.device, host.len(), "a buffer of the kernel suite"))
+            .map(|(_, bytes)| DeviceBuffer::new(&self.device, *bytes, "a buffer of the kernel suite"))
             .collect::<libvision::Result<Vec<_>>>()?;
         // A case knows its buffers by their addresses here; whatever holds one of them is made to hold the copy's.
         let relocated = |bytes: &[u8]| {
             let mut bytes = bytes.to_vec();
             for word in bytes.as_chunks_mut::<8>().0 {
-                let found = hosts.iter().position(|host| host.address() == u64::from_le_bytes(*word));
+                let found = places.iter().position(|(address, _)| *address == u64::from_le_bytes(*word));
                 if let Some(copy) = found.filter(|_| *word != [0; 8]) {
                     *word = copies[copy].address().to_le_bytes();
                 }
@@ -51,26 +51,21 @@ impl Device for Gpu {
         };
         let launch = Launch { arguments: relocated(&launch.arguments), ..launch.clone() };
         let stream = Stream::new(&self.device)?;
-        for (copy, host) in copies.iter().zip(&hosts) {
-            stream.write(copy, &relocated(&host.to_bytes()))?;
+        for (copy, buffer) in copies.iter().zip(&*buffers) {
+            stream.write(copy, &relocated(&buffer.to_bytes()))?;
         }
         // SAFETY: the addresses that the case's arguments hold are those of its buffers, which are as large on the
         // device; `stream` is dropped, and waited for, before `copies`.
         unsafe { stream.launch(&kernel, &launch) }?;
         stream.synchronize()?;
         for (buffer, copy) in buffers.iter_mut().zip(&copies) {
-            if let Access::Write(memory) = buffer {
-                let bytes = stream.read(copy, memory.len()).context("results")?;
-                memory.write(&bytes);
+            let read = |bytes| stream.read(copy, bytes).context("results");
+            match buffer {
+                Access::Write(memory) => memory.write(&read(memory.len())?),
+                Access::WriteAt { bytes, .. } => bytes.copy_from_slice(&read(bytes.len())?),
+                Access::Read(_) | Access::ReadAt { .. } => {}
             }
         }
         Ok(Counts::default())
-    }
-}
-
-fn memory<'a>(access: &'a Access<'_>) -> &'a Memory {
-    match access {
-        Access::Read(memory) => memory,
-        Access::Write(memory) => memory,
     }
 }

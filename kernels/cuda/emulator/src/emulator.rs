@@ -31,6 +31,28 @@ pub enum Access<'a> {
     },
 }
 
+impl Access<'_> {
+    /// The kernel's address of the first byte, and how many there are.
+    pub fn place(&self) -> (u64, usize) {
+        match self {
+            Self::Read(memory) => (memory.address(), memory.len()),
+            Self::Write(memory) => (memory.address(), memory.len()),
+            Self::ReadAt { address, bytes } => (*address, bytes.len()),
+            Self::WriteAt { address, bytes } => (*address, bytes.len()),
+        }
+    }
+
+    /// A copy of what is there.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Read(memory) => memory.to_bytes(),
+            Self::Write(memory) => memory.to_bytes(),
+            Self::ReadAt { bytes, .. } => bytes.to_vec(),
+            Self::WriteAt { bytes, .. } => bytes.to_vec(),
+        }
+    }
+}
+
 /// What kernels can be launched on: this emulator, or a device of the same kind as a test wants it.
 pub trait Device: Sync {
     /// Runs a launch to its end. The kernel may use `buffers` and nothing else; the error says what went wrong.
