@@ -1,7 +1,9 @@
 //! Speed: measured, never tested. `--help` says how.
 
 mod model;
+mod overhead;
 mod serve;
+mod stub;
 
 use std::process::ExitCode;
 
@@ -10,6 +12,7 @@ libvision-benches COMMAND
 
   serve MODEL --threads N --batch N [--input FILE] [--precise]   run the model on request (one side of benches/compare/compare.py)
   model MODEL [--threads N] [--batch N] [--runs N]   median and p99 of a run, pictures a second
+  overhead MODEL [--threads N] [--batch N] [--runs N]   what the engine adds to a bare call, and takes from full batches
   --once                              every bench once on the shipped model, to see that it runs
 ";
 
@@ -20,6 +23,7 @@ fn main() -> ExitCode {
     let outcome = match command.as_deref() {
         Some("serve") => Options::read(&rest).and_then(|options| serve::run(&options)),
         Some("model") => Options::read(&rest).and_then(|options| model::run(&options)),
+        Some("overhead") => Options::read(&rest).and_then(|options| overhead::run(&options)),
         Some("--once") => once(),
         _ => {
             print!("{HELP}");
@@ -77,15 +81,10 @@ impl Options {
 
 fn once() -> Outcome {
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/model");
+    let once =
+        |batch| Options { model: shipped.into(), threads: 1, batch, runs: 1, input: None, precise: false };
     for batch in [1, 3] {
-        model::run(&Options {
-            model: shipped.into(),
-            threads: 1,
-            batch,
-            runs: 1,
-            input: None,
-            precise: false,
-        })?;
+        model::run(&once(batch))?;
     }
-    Ok(())
+    overhead::run(&once(4))
 }

@@ -77,7 +77,7 @@ impl Default for EngineOptions {
             device: "auto".into(),
             max_batch_size: 8,
             max_queue_delay: policy.max_queue_delay,
-            window: Window::Throughput,
+            window: policy.window,
             batch_buckets: Vec::new(),
             queue_capacity: policy.queue_capacity,
             decode_threads: 0,

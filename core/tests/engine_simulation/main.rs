@@ -8,6 +8,7 @@ mod planted;
 mod random;
 mod scenes;
 mod truth;
+mod window;
 mod world;
 
 use machine::Refusal;

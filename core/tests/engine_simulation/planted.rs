@@ -41,7 +41,13 @@ const PLANTED: &[Bug] = &[
     ("forming.rs", "self.members.iter().all(|member| member.state == State::Filled)", "true"),
     ("placing.rs", "self.shape.max_batch_size, now)", "self.shape.max_batch_size + 1, now)"),
     ("placing.rs", "self.held.first()", "self.held.last()"),
-    ("placing.rs", "Window::Latency => batch.opened,", "Window::Latency => latest,"),
+    ("placing.rs", "Window::Latency => batch.opened,", "Window::Latency => latest(batch.opened),"),
+    ("placing.rs", ".map_or(batch.opened, |wait| since.after(wait).min(latest))", ".map_or(batch.opened, |wait| since.after(wait))"),
+    ("placing.rs", ".map_or(batch.opened, |wait|", ".map_or(latest, |wait|"),
+    ("placing.rs", "Some(end) if end > batch.joined =>", "Some(end) if false =>"),
+    ("placing.rs", "now.since(busy) > self.curve.run(1)", "false"),
+    ("gaps.rs", "if gain > best.map_or(0, |(most, _)| most) {", "if gain < best.map_or(0, |(most, _)| most) {"),
+    ("gaps.rs", "- those_there * (gap + with_it - now);", ";"),
     ("policy.rs", "bucket >= images", "bucket > images"),
     ("running.rs", "if run.is_abandoned {", "if false {"),
     ("running.rs", "self.refuse(place.id, Refusal::BackendStuck, actions);", ""),
@@ -131,9 +137,11 @@ fn build(folder: &Path, bug: Option<&Bug>) -> PathBuf {
         "#![allow(warnings)]\n".to_owned(),
         module("machine", machine.join("mod.rs")),
         module("random", here.join("random.rs")),
+        module("scenes", here.join("scenes.rs")),
         module("truth", here.join("truth.rs")),
+        module("window", here.join("window.rs")),
         module("world", here.join("world.rs")),
-        "fn main() { world::simulate_many(std::env::args().nth(1).unwrap().parse().unwrap(), 0); }"
+        "fn main() { window::all(); world::simulate_many(std::env::args().nth(1).unwrap().parse().unwrap(), 0); }"
             .to_owned(),
     ];
     let (source, program) = (folder.join("main.rs"), folder.join("simulation"));

@@ -7,8 +7,8 @@ use crate::machine::{
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-const US: u64 = 1000;
-const MS: u64 = 1000 * US;
+pub const US: u64 = 1000;
+pub const MS: u64 = 1000 * US;
 
 /// Requests, decoders and workers that take set times.
 pub struct Scene {
@@ -66,13 +66,15 @@ impl Scene {
         self.next += 1;
     }
 
-    pub fn arrive(&mut self, tenant: u32, cost: Cost, patience: Option<Duration>) {
+    /// One more request; its number.
+    pub fn arrive(&mut self, tenant: u32, cost: Cost, patience: Option<Duration>) -> RequestId {
         let id = self.next_id;
         self.next_id += 1;
         let deadline = patience.map(|patience| self.now.after(patience));
         self.accepted.insert(id, (tenant, deadline));
         let priority = Priority::Normal;
         self.tell(Event::Arrived { id, tenant, weight: 1, priority, cost, deadline });
+        id
     }
 
     fn tell(&mut self, event: Event) {
@@ -143,11 +145,11 @@ impl Scene {
     }
 }
 
-fn shape(max_batch_size: usize) -> Shape {
+pub fn shape(max_batch_size: usize) -> Shape {
     Shape { max_batch_size, buckets: Vec::new(), decoders: 4, workers: 1, stagings: 3 }
 }
 
-fn picture() -> Cost {
+pub fn picture() -> Cost {
     Cost { slots: 1, encoded_bytes: 100 << 10, decode_bytes: 1 << 20, decode_work: 1 << 18 }
 }
 

@@ -92,6 +92,8 @@ pub struct Truth {
     /// By level and tenant: what others were given while it waited.
     overtaken: BTreeMap<(usize, TenantId), u64>,
     outage_since: Option<Time>,
+    /// When a worker last became idle beside none that was.
+    all_busy_until: Time,
     pub is_closing: bool,
     is_forced: bool,
     last_run: Option<RunId>,
@@ -125,6 +127,7 @@ impl Truth {
             next_turn: 0,
             overtaken: BTreeMap::new(),
             outage_since: None,
+            all_busy_until: Time(0),
             is_closing: false,
             is_forced: false,
             last_run: None,
@@ -182,7 +185,7 @@ impl Truth {
                     self.answer_is_there(id);
                 }
             }
-            Event::RunDone { run, outcome } => self.run_done(run, outcome),
+            Event::RunDone { run, outcome } => self.run_done(now, run, outcome),
             Event::Rebuilt { worker, succeeded } => {
                 assert_eq!(self.workers[worker], Worker::Rebuilding);
                 self.workers[worker] = if succeeded { Worker::Idle } else { Worker::Out };
@@ -213,13 +216,16 @@ impl Truth {
         request.at = at;
     }
 
-    fn run_done(&mut self, id: RunId, outcome: RunOutcome) {
+    fn run_done(&mut self, now: Time, id: RunId, outcome: RunOutcome) {
         let run = self.runs.remove(&id).expect("only runs that are under way end");
         if run.is_given_up {
             if let Some(staging) = run.staging {
                 self.release(staging);
             }
             return;
+        }
+        if !self.workers.contains(&Worker::Idle) {
+            self.all_busy_until = now;
         }
         self.workers[run.worker] = Worker::Idle;
         let Some(staging) = run.staging else {
@@ -675,12 +681,14 @@ impl Truth {
                 let first = staging.members.values().map(|member| member.1).min().unwrap_or(now);
                 let slots: usize = staging.members.values().map(|member| member.0.slots).sum();
                 assert!(slots < self.shape.max_batch_size, "a full batch waits beside an idle worker");
-                let wait = match self.policy.window {
-                    Window::Latency => Duration::ZERO,
-                    Window::Throughput | Window::Adaptive => self.policy.max_queue_delay,
+                let delay = self.policy.max_queue_delay;
+                let latest = match self.policy.window {
+                    Window::Latency => first,
+                    Window::Throughput => first.after(delay),
+                    Window::Adaptive => first.max(self.all_busy_until).after(delay),
                 };
                 // Workers may be kept for batches that are older and not yet written.
-                let is_kept_waiting = idle_workers >= forming && now >= first.after(wait);
+                let is_kept_waiting = idle_workers >= forming && now >= latest;
                 assert!(!is_kept_waiting, "buffer {at} waits beside an idle worker for too long");
             }
         }

@@ -16,7 +16,7 @@
 //! | `decoding` | decoders and what they hold |
 //! | `forming`, `placing` | batches that are being built; when one is complete |
 //! | `running` | workers: launches, their ends, splits, workers that are lost or never come back |
-//! | `curve` | how long things take, as measured |
+//! | `curve`, `gaps` | how long things take, and when the next image comes, as measured |
 //! | `counters` | what happened so far |
 
 mod admission;
@@ -25,6 +25,7 @@ mod curve;
 mod decoding;
 mod fair_queue;
 mod forming;
+mod gaps;
 mod language;
 mod placing;
 mod policy;
@@ -41,6 +42,7 @@ pub use time::Time;
 
 use fair_queue::FairQueue;
 use forming::FormingBatch;
+use gaps::Gaps;
 use request::{Arrival, Decoder, Doing, Entry, Run, Stage, Worker};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -72,8 +74,10 @@ pub struct Machine {
     forming: VecDeque<FormingBatch>,
     free_stagings: BTreeSet<usize>,
     last_placed: Option<Time>,
-    /// Mean nanoseconds between images that take places.
-    gap: Option<u64>,
+    /// When a worker last became idle beside none that was.
+    all_busy_until: Option<Time>,
+    gaps_after_places: Gaps,
+    gaps_after_runs: Gaps,
     workers: Vec<Worker>,
     /// By worker: attempts at rebuilding it that failed.
     failures: Vec<u32>,
@@ -110,7 +114,9 @@ impl Machine {
             forming: VecDeque::new(),
             free_stagings: (0..shape.stagings).collect(),
             last_placed: None,
-            gap: None,
+            all_busy_until: None,
+            gaps_after_places: Gaps::default(),
+            gaps_after_runs: Gaps::default(),
             workers: vec![Worker::Idle; shape.workers],
             failures: vec![0; shape.workers],
             next_tests: vec![Time(0).after(policy.self_test_every); shape.workers],

@@ -5,10 +5,6 @@ use super::language::Action;
 use super::policy::Window;
 use super::request::{Doing, Stage, Worker};
 use super::{Machine, Time};
-use std::time::Duration;
-
-/// Longest pause between two images that counts as a gap; what is longer tells nothing about the next one.
-const LONGEST_GAP: u64 = 1_000_000_000;
 
 impl Machine {
     pub(super) fn drop_empty_batches(&mut self) {
@@ -45,11 +41,18 @@ impl Machine {
     }
 
     fn measure_gap(&mut self, now: Time, images: usize) {
-        if let Some(last) = self.last_placed {
-            let gap = super::time::nanos(now.since(last)).min(LONGEST_GAP) / images as u64;
-            self.gap = Some(self.gap.map_or(gap, |mean| mean - mean / 4 + gap / 4));
+        let busy = self.last_placed.max(self.all_busy_until);
+        if busy.is_none_or(|busy| now.since(busy) > self.curve.run(1)) {
+            self.gaps_after_places.forget();
+            self.gaps_after_runs.forget();
         }
-        self.last_placed = Some(now);
+        let last_placed = self.last_placed.replace(now);
+        if let Some(last_placed) = last_placed {
+            self.gaps_after_places.add(now.since(last_placed) / images as u32);
+        }
+        if let Some(all_busy_until) = self.all_busy_until.filter(|_| self.all_busy_until > last_placed) {
+            self.gaps_after_runs.add(now.since(all_busy_until) / images as u32);
+        }
     }
 
     /// The batch that takes others in, if a worker is idle that no batch before it will take.
@@ -60,27 +63,24 @@ impl Machine {
 
     /// From when on a batch waits for nobody any more, given an idle worker.
     pub(super) fn due(&self, batch: &FormingBatch) -> Time {
-        let latest = batch.opened.after(self.policy.max_queue_delay);
+        let latest = |since: Time| since.after(self.policy.max_queue_delay);
         let due = match self.policy.window {
             Window::Latency => batch.opened,
-            Window::Throughput => latest,
-            Window::Adaptive => match self.gap.filter(|gap| self.waiting_pays(batch.images(), *gap)) {
-                Some(gap) => batch.joined.after(Duration::from_nanos(2 * gap)).min(latest),
-                None => batch.opened,
-            },
+            Window::Throughput => latest(batch.opened),
+            Window::Adaptive => {
+                // Whoever was answered just now may come again.
+                let (since, gaps) = match self.all_busy_until {
+                    Some(end) if end > batch.joined => (end, &self.gaps_after_runs),
+                    _ => (batch.joined, &self.gaps_after_places),
+                };
+                let run = |images| self.curve.run(self.shape.bucket(images));
+                let latest = latest(self.all_busy_until.map_or(batch.opened, |end| end.max(batch.opened)));
+                gaps.wait_for_next(batch.images(), run)
+                    .map_or(batch.opened, |wait| since.after(wait).min(latest))
+            }
         };
         let run = self.curve.run(self.shape.bucket(batch.images()));
         batch.deadline.map_or(due, |deadline| due.min(deadline.before(run)))
-    }
-
-    /// Whether the next image saves more by joining than the images there lose by waiting for it. Alone it
-    /// would wait for their run to end, and then take a run of its own.
-    fn waiting_pays(&self, images: usize, gap: u64) -> bool {
-        let run = |images| i128::from(super::time::nanos(self.curve.run(self.shape.bucket(images))));
-        let (gap, now, with_it) = (i128::from(gap), run(images), run(images + 1));
-        let saved = (now - gap).max(0) + run(1) - with_it;
-        let lost = images as i128 * (gap + with_it - now);
-        saved > lost
     }
 
     /// Seals the batch that takes others in if it waits for nobody any more.

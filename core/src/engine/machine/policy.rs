@@ -31,8 +31,9 @@ pub enum Window {
     Latency,
     /// For `max_queue_delay`, or until it is full.
     Throughput,
-    /// For as long as the next image is expected to save more time than its waiting costs the others, by the
-    /// measured times of batches and gaps between images; never longer than `max_queue_delay`.
+    /// For as long as the next image is expected to save more time than waiting for it costs those there, by the
+    /// measured times of batches and gaps between images; never longer than `max_queue_delay`. Who comes to an
+    /// engine that was idle does not wait.
     #[default]
     Adaptive,
 }

@@ -117,6 +117,9 @@ impl Machine {
             }
             return;
         }
+        if self.idle_worker().is_none() {
+            self.all_busy_until = Some(now);
+        }
         self.workers[run.worker] = Worker::Idle;
         let Some(staging) = run.staging else {
             self.tested(now, run.worker, outcome, actions);
