@@ -6,7 +6,7 @@ use super::completion::run_callbacks;
 use super::config::EngineOptions;
 use super::describe::Description;
 use super::hand_over::Input;
-use super::intake::Decoder;
+use super::intake::{Decoder, Filler};
 use super::machine::{Cost, Machine, Shape};
 use super::metrics::Metrics;
 use super::pending::Pending;
@@ -39,6 +39,7 @@ pub struct Engine {
     model: Arc<Model>,
     scheduler: Arc<Scheduler>,
     admission: Admission,
+    filler: Arc<Filler>,
     device: String,
     description: String,
     threads: Arc<Threads>,
@@ -121,7 +122,7 @@ impl Engine {
         let stagings = (0..shape.stagings).map(|_| Staging::new(executable.inputs(), max_batch_size));
         let stagings: Arc<[Staging]> = stagings.collect::<Result<_>>()?;
         let (preprocessor, no_pictures) = match preprocessor_for(&model, executable.inputs()) {
-            Ok(preprocessor) => (Some(Arc::new(preprocessor)), None),
+            Ok(preprocessor) => (Some(preprocessor), None),
             Err(reason) => (None, Some(reason)),
         };
         let description = Description {
@@ -158,6 +159,7 @@ impl Engine {
         let recorder = options.trace.as_deref().map(|path| record(path, &machine)).transpose()?;
         let scheduler = Arc::new(Scheduler::new(machine, recorder, around.clock, channels));
         let inputs = workshop.executable.inputs().to_vec();
+        let filler = Arc::new(Filler { stagings: Arc::clone(&stagings), preprocessor });
         let engine = Self {
             model: Arc::clone(&model),
             scheduler: Arc::clone(&scheduler),
@@ -169,6 +171,7 @@ impl Engine {
                 decode_budget: options.decode_budget,
                 no_pictures,
             },
+            filler: Arc::clone(&filler),
             device: around.device,
             description,
             threads: Arc::default(),
@@ -185,9 +188,8 @@ impl Engine {
                 index,
                 scheduler: Arc::clone(&scheduler),
                 commands,
-                stagings: Arc::clone(&stagings),
                 limits: options.limits,
-                preprocessor: preprocessor.clone(),
+                filler: Arc::clone(&filler),
             };
             threads.spawn(format!("libvision-decode-{index}"), false, move || decoder.run())?;
         }
@@ -212,8 +214,8 @@ impl Engine {
         self.accept(Input::Image(image), cost, options)
     }
 
-    /// Accepts input tensors by name, already preprocessed; the first axis is the number of images, at
-    /// most `max_batch_size`, and 1 for [`Task::Classify`](super::Task::Classify). All images of one request
+    /// Accepts input tensors by name, already preprocessed, and copies them into their batch if one has room; the
+    /// first axis is the number of images, at most `max_batch_size`, and 1 for [`Task::Classify`](super::Task::Classify). All images of one request
     /// run in one batch.
     pub fn submit_tensors(&self, inputs: Vec<(String, Tensor)>, options: RequestOptions) -> Result<Pending> {
         self.scheduler.check_open()?;
@@ -222,8 +224,11 @@ impl Engine {
     }
 
     fn accept(&self, input: Input, cost: Cost, options: RequestOptions) -> Result<Pending> {
-        let (id, answer) = self.scheduler.accept(input, cost, options)?;
-        Ok(Pending::new(answer, id, &self.scheduler))
+        let accepted = self.scheduler.accept(input, cost, options)?;
+        if let Some(fill) = accepted.fill {
+            self.filler.fill(fill, &self.scheduler);
+        }
+        Ok(Pending::new(accepted.answer, accepted.id, &self.scheduler))
     }
 
     /// Submits and waits.

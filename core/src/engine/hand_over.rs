@@ -29,7 +29,7 @@ pub(super) enum Decoded {
     Tensors(Vec<Tensor>),
 }
 
-/// Decoded; in the hands of its decoder until it has a place.
+/// Decoded; waits for a place.
 pub(super) struct DecodedRequest {
     pub(super) id: RequestId,
     pub(super) content: Decoded,
@@ -72,9 +72,17 @@ pub(super) struct Stamps {
     pub(super) filled: Time,
 }
 
+/// A request that has a place, to be written there.
+pub(super) struct Fill {
+    /// The seat at the machine that it is done for, whichever thread does it.
+    pub(super) decoder: usize,
+    pub(super) request: DecodedRequest,
+    pub(super) staging: usize,
+    pub(super) place: Place,
+}
+
 /// What a decoder is told.
 pub(super) enum DecoderCommand {
     Decode(Request),
-    Fill { staging: usize, place: Place },
-    Discard,
+    Fill(Fill),
 }

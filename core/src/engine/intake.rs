@@ -1,7 +1,8 @@
 //! Decoders: threads that turn a request into pixels, and pixels into the slots of its batch.
 
-use super::hand_over::{Decoded, DecodedRequest, DecoderCommand, Input, Request, StagedRequest, Stamps};
-use super::machine::Place;
+use super::hand_over::{
+    Decoded, DecodedRequest, DecoderCommand, Fill, Input, Request, StagedRequest, Stamps,
+};
 use super::panic::contained;
 use super::scheduler::Scheduler;
 use super::staging::Staging;
@@ -16,30 +17,31 @@ pub(super) struct Decoder {
     pub(super) index: usize,
     pub(super) scheduler: Arc<Scheduler>,
     pub(super) commands: Receiver<DecoderCommand>,
-    pub(super) stagings: Arc<[Staging]>,
     pub(super) limits: DecodeLimits,
+    pub(super) filler: Arc<Filler>,
+}
+
+/// Writes requests into their slots, on whichever thread has one to write.
+pub(super) struct Filler {
+    pub(super) stagings: Arc<[Staging]>,
     /// Missing where the model takes no pictures, which admission sees to.
-    pub(super) preprocessor: Option<Arc<CpuPreprocessor>>,
+    pub(super) preprocessor: Option<CpuPreprocessor>,
 }
 
 impl Decoder {
     /// Does as told until the engine has closed.
     pub(super) fn run(self) {
-        let mut held = None;
         for command in &self.commands {
-            match command {
+            let fill = match command {
                 DecoderCommand::Decode(request) => {
                     let id = request.id;
                     let outcome = contained("decoding a request", || self.decode(request));
-                    let outcome = outcome.map(|decoded| held = Some(decoded));
-                    self.scheduler.decoded(self.index, id, outcome);
+                    self.scheduler.decoded(self.index, id, outcome)
                 }
-                DecoderCommand::Fill { staging, place } => {
-                    let request = held.take();
-                    let outcome = contained("preprocessing a request", || self.fill(request, staging, place));
-                    self.scheduler.filled(self.index, place.id, outcome);
-                }
-                DecoderCommand::Discard => held = None,
+                DecoderCommand::Fill(fill) => Some(fill),
+            };
+            if let Some(fill) = fill {
+                self.filler.fill(fill, &self.scheduler);
             }
         }
     }
@@ -49,7 +51,8 @@ impl Decoder {
         let taken = self.scheduler.now();
         let content = match input {
             Input::Image(source) => {
-                let turns = self.preprocessor.as_ref().is_some_and(|p| p.spec().apply_orientation);
+                let preprocessor = self.filler.preprocessor.as_ref();
+                let turns = preprocessor.is_some_and(|p| p.spec().apply_orientation);
                 Decoded::Pixels(image::load(&source, &self.limits, turns)?)
             }
             Input::Tensors(tensors) => Decoded::Tensors(tensors),
@@ -58,16 +61,19 @@ impl Decoder {
         let stamps = Stamps { accepted, taken, decoded, placed: decoded, filled: decoded };
         Ok(DecodedRequest { id, content, options, stamps })
     }
+}
 
-    fn fill(&self, request: Option<DecodedRequest>, staging: usize, place: Place) -> Result<StagedRequest> {
-        let placed = self.scheduler.now();
-        let request = request.filter(|request| request.id == place.id);
-        let Some(DecodedRequest { id, content, options, stamps }) = request else {
-            return Err(Error::new(
-                ErrorKind::Internal,
-                "a decoder was told to fill in what it does not hold",
-            ));
-        };
+impl Filler {
+    /// Does it and says so.
+    pub(super) fn fill(&self, fill: Fill, scheduler: &Scheduler) {
+        let (decoder, id) = (fill.decoder, fill.request.id);
+        let outcome = contained("preprocessing a request", || self.write(fill, scheduler));
+        scheduler.filled(decoder, id, outcome);
+    }
+
+    fn write(&self, fill: Fill, scheduler: &Scheduler) -> Result<StagedRequest> {
+        let placed = scheduler.now();
+        let Fill { request: DecodedRequest { id, content, options, stamps }, staging, place, .. } = fill;
         let mut leases = self.stagings[staging].lease(place.first_slot..place.first_slot + place.slots)?;
         match (content, leases.as_mut_slice(), &self.preprocessor) {
             (Decoded::Pixels(pixels), [slot], Some(preprocessor)) => preprocessor.run(&pixels, slot)?,
@@ -80,7 +86,7 @@ impl Decoder {
                 }
             }
         }
-        let stamps = Stamps { placed, filled: self.scheduler.now(), ..stamps };
+        let stamps = Stamps { placed, filled: scheduler.now(), ..stamps };
         Ok(StagedRequest { id, options, stamps })
     }
 }

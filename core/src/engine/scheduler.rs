@@ -3,7 +3,9 @@
 
 use super::clock::{Bell, Clock, Time};
 use super::completion::{Answer, Completer, Delivery};
-use super::hand_over::{Answers, Batch, DecoderCommand, Input, Request, StagedRequest};
+use super::hand_over::{
+    Answers, Batch, Decoded, DecodedRequest, DecoderCommand, Fill, Input, Request, StagedRequest, Stamps,
+};
 use super::machine::{Action, Cost, Event, Machine, Place, RequestId, RunId, RunOutcome};
 use super::metrics::{Histograms, Metrics};
 use super::refusal::error_of;
@@ -33,12 +35,19 @@ struct State {
     next_id: RequestId,
     /// Accepted, without a decoder.
     waiting: HashMap<RequestId, Request>,
+    /// By decoder: what waits for a place.
+    held: Vec<Option<DecodedRequest>>,
+    /// Decoders that were given what needs no decoding.
+    undecoded: Vec<usize>,
     /// In their slots, until they are answered.
     staged: HashMap<RequestId, StagedRequest>,
     /// Made by a thread, and not yet given.
     answers: HashMap<RequestId, Result<Response>>,
     /// Accepted, without an answer.
     open: HashMap<RequestId, OpenRequest>,
+    /// Answers that a worker has no time to give, as it has another batch to run; who waits is woken by the thread
+    /// that lets time pass.
+    left: Vec<(OpenRequest, Result<Response>)>,
     /// Workers to be made anew.
     lost_workers: Vec<usize>,
     /// Until when the thread that lets time pass sleeps; `None` is for ever.
@@ -74,22 +83,47 @@ pub(super) struct Channels {
     pub(super) callbacks: Sender<Delivery>,
 }
 
+/// An accepted request.
+pub(super) struct Accepted {
+    pub(super) id: RequestId,
+    pub(super) answer: Arc<Answer>,
+    /// It has a place already, and the caller is the one to write it there.
+    pub(super) fill: Option<Fill>,
+}
+
 /// What remains to be done without the lock: answers to give, and values whose memory may be the caller's own
 /// to free.
 #[derive(Default)]
 struct Aftermath {
+    /// The request that this thread writes into its slots itself, rather than wake another.
+    own: Option<RequestId>,
+    fill: Option<Fill>,
+    /// A batch was given to a worker.
+    is_running: bool,
     answers: Vec<(OpenRequest, Result<Response>)>,
     requests: Vec<Request>,
+    discarded: Vec<DecodedRequest>,
     unwanted: Vec<Result<Response>>,
 }
 
 impl Aftermath {
+    fn of(own: RequestId) -> Self {
+        Self { own: Some(own), ..Self::default() }
+    }
+
     fn settle(self) {
         for (OpenRequest { id, completer, span, run, .. }, answer) in self.answers {
             span.end(Some(id), run, answer.as_ref());
             completer.complete(answer);
         }
-        drop((self.requests, self.unwanted));
+        drop((self.requests, self.discarded, self.unwanted));
+    }
+
+    /// The same, but for what this thread is to write.
+    fn settle_but_fill(mut self) -> Option<Fill> {
+        let fill = self.fill.take();
+        self.settle();
+        fill
     }
 }
 
@@ -104,9 +138,12 @@ impl Scheduler {
             machine,
             next_id: 0,
             waiting: HashMap::new(),
+            held: channels.decoders.iter().map(|_| None).collect(),
+            undecoded: Vec::new(),
             staged: HashMap::new(),
             answers: HashMap::new(),
             open: HashMap::new(),
+            left: Vec::new(),
             lost_workers: Vec::new(),
             asleep_until: None,
             histograms: Histograms::default(),
@@ -165,19 +202,14 @@ impl Scheduler {
     }
 
     /// Accepts a request or refuses it at once.
-    pub(super) fn accept(
-        &self,
-        input: Input,
-        cost: Cost,
-        options: RequestOptions,
-    ) -> Result<(RequestId, Arc<Answer>)> {
+    pub(super) fn accept(&self, input: Input, cost: Cost, options: RequestOptions) -> Result<Accepted> {
         let answer = Arc::<Answer>::default();
         let mut aftermath = Aftermath::default();
         let arrival = Arrival { input, cost, options, span: RequestSpan::new(cost, &options) };
         let admitted = self.admit(&mut self.state.lock(), arrival, &answer, &mut aftermath);
-        aftermath.settle();
+        let fill = aftermath.settle_but_fill();
         match admitted {
-            Ok(id) => Ok((id, answer)),
+            Ok(id) => Ok(Accepted { id, answer, fill }),
             Err((span, error)) => {
                 span.end(None, None, Err(&error));
                 Err(error)
@@ -205,6 +237,7 @@ impl Scheduler {
         let completer = Completer::new(Arc::clone(answer), channels.callbacks.clone());
         let id = state.next_id;
         state.next_id += 1;
+        aftermath.own = Some(id);
         let now = self.now();
         state.waiting.insert(id, Request { id, input, options, accepted: now });
         let RequestOptions { deadline, priority, tenant, .. } = options;
@@ -227,10 +260,25 @@ impl Scheduler {
         self.feed(Event::Cancelled { id }, Vec::new());
     }
 
-    /// A decoder is done with decoding; a failure is the request's answer.
-    pub(super) fn decoded(&self, decoder: usize, id: RequestId, outcome: Result<()>) {
-        let succeeded = outcome.is_ok();
-        self.feed(Event::Decoded { decoder, succeeded }, failure(id, outcome.err()));
+    /// A decoder is done with decoding; a failure is the request's answer. If it has a place at once, this thread
+    /// is to write it there.
+    pub(super) fn decoded(
+        &self,
+        decoder: usize,
+        id: RequestId,
+        outcome: Result<DecodedRequest>,
+    ) -> Option<Fill> {
+        let mut aftermath = Aftermath::of(id);
+        {
+            let state = &mut *self.state.lock();
+            let succeeded = outcome.is_ok();
+            match outcome {
+                Ok(request) => state.held[decoder] = Some(request),
+                Err(error) => state.keep(failure(id, Some(error)), &mut aftermath),
+            }
+            self.step(state, self.now(), Event::Decoded { decoder, succeeded }, &mut aftermath);
+        }
+        aftermath.settle_but_fill()
     }
 
     /// A decoder is done with filling slots; a failure is the request's answer.
@@ -256,7 +304,21 @@ impl Scheduler {
 
     /// A run is done; these are the answers of its requests, unless the batch is to be split.
     pub(super) fn run_done(&self, run: RunId, outcome: RunOutcome, answers: Answers) {
-        self.feed(Event::RunDone { run, outcome }, answers);
+        let mut aftermath = Aftermath::default();
+        let is_left = {
+            let state = &mut *self.state.lock();
+            state.keep(answers, &mut aftermath);
+            self.step(state, self.now(), Event::RunDone { run, outcome }, &mut aftermath);
+            let is_left = aftermath.is_running && state.channels.is_some();
+            if is_left {
+                state.left.append(&mut aftermath.answers);
+            }
+            is_left
+        };
+        if is_left {
+            self.bell.ring();
+        }
+        aftermath.settle();
     }
 
     /// A worker was made anew, or could not be; `commands` leads to the new one.
@@ -287,12 +349,14 @@ impl Scheduler {
         }
     }
 
-    /// Lets time pass until the engine has closed, and has lost workers replaced: the life of one thread.
+    /// Lets time pass until the engine has closed, gives the answers that were left, and has lost workers replaced:
+    /// the life of one thread.
     pub(super) fn run_timer(&self, replace: impl Fn(usize)) {
         loop {
             let mut aftermath = Aftermath::default();
             let (until, lost) = {
                 let state = &mut *self.state.lock();
+                aftermath.answers.append(&mut state.left);
                 self.step(state, self.now(), Event::Tick, &mut aftermath);
                 if state.channels.is_none() {
                     return aftermath.settle();
@@ -320,21 +384,39 @@ impl Scheduler {
 
     /// Steps the machine and carries out what it says, but for the aftermath.
     fn step(&self, state: &mut State, now: Time, event: Event, aftermath: &mut Aftermath) {
+        self.step_once(state, now, event, aftermath);
+        while let Some(decoder) = state.undecoded.pop() {
+            self.step_once(state, now, Event::Decoded { decoder, succeeded: true }, aftermath);
+        }
+    }
+
+    fn step_once(&self, state: &mut State, now: Time, event: Event, aftermath: &mut Aftermath) {
         let actions = state.machine.step(now, event);
         if let Some(recorder) = &mut state.recorder {
             recorder.told(now, &event, &actions);
         }
         for action in actions {
             match action {
-                Action::Decode { decoder, id } => {
-                    if let Some(request) = state.waiting.remove(&id) {
-                        state.tell_decoder(decoder, DecoderCommand::Decode(request));
+                Action::Decode { decoder, id } => match state.waiting.remove(&id) {
+                    Some(Request { input: Input::Tensors(tensors), options, accepted, .. }) => {
+                        let stamps = Stamps { accepted, taken: now, decoded: now, placed: now, filled: now };
+                        let content = Decoded::Tensors(tensors);
+                        state.held[decoder] = Some(DecodedRequest { id, content, options, stamps });
+                        state.undecoded.push(decoder);
+                    }
+                    Some(request) => state.tell_decoder(decoder, DecoderCommand::Decode(request)),
+                    None => {}
+                },
+                Action::Fill { decoder, staging, place } => {
+                    if let Some(request) = state.held[decoder].take() {
+                        let fill = Fill { decoder, request, staging, place };
+                        match aftermath.own == Some(place.id) {
+                            true => aftermath.fill = Some(fill),
+                            false => state.tell_decoder(decoder, DecoderCommand::Fill(fill)),
+                        }
                     }
                 }
-                Action::Fill { decoder, staging, place } => {
-                    state.tell_decoder(decoder, DecoderCommand::Fill { staging, place });
-                }
-                Action::Discard { decoder } => state.tell_decoder(decoder, DecoderCommand::Discard),
+                Action::Discard { decoder } => aftermath.discarded.extend(state.held[decoder].take()),
                 Action::Run { worker, run, staging, size, places } => {
                     let staged = |place: Place| Some((*state.staged.get(&place.id)?, place));
                     let members: Vec<_> = places.into_iter().filter_map(staged).collect();
@@ -345,6 +427,7 @@ impl Scheduler {
                             open.run = Some(run);
                         }
                     }
+                    aftermath.is_running = true;
                     if let Some(channels) = &state.channels {
                         let _ = channels.workers[worker].send(Batch { run, staging, size, members });
                     }

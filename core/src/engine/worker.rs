@@ -14,9 +14,10 @@ use crate::memory::{AlignedFloats, SlotLease};
 use crate::model::Model;
 use crate::postprocess::{label, top_k};
 use crate::tensor::Tensor;
-use crossbeam::channel::Receiver;
+use crossbeam::channel::{Receiver, TryRecvError};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// One worker.
 pub(super) struct Worker {
@@ -32,6 +33,9 @@ pub(super) struct Worker {
     pub(super) embedding: Option<usize>,
 }
 
+/// For how long a worker looks out for the next batch before it sleeps: waking it takes about as long.
+const LOOK_OUT: Duration = Duration::from_micros(50);
+
 /// When a batch was taken and computed, and how many images it has.
 #[derive(Clone, Copy)]
 struct Run {
@@ -44,7 +48,7 @@ impl Worker {
     /// Runs batches until the engine has closed, or until its state cannot be trusted: then another worker
     /// takes its place.
     pub(super) fn run(mut self) {
-        while let Ok(batch) = self.batches.recv() {
+        while let Some(batch) = self.next_batch() {
             let images = batch.members.iter().map(|(_, place)| place.slots).sum();
             let span = spans::run(batch.run, images, batch.size);
             let answers = span.in_scope(|| contained("running a batch", || self.run_batch(&batch)));
@@ -61,6 +65,18 @@ impl Worker {
             }
             self.scheduler.run_done(batch.run, outcome, answers);
         }
+    }
+
+    fn next_batch(&self) -> Option<Batch> {
+        let began = std::time::Instant::now();
+        while began.elapsed() < LOOK_OUT {
+            match self.batches.try_recv() {
+                Ok(batch) => return Some(batch),
+                Err(TryRecvError::Disconnected) => return None,
+                Err(TryRecvError::Empty) => std::hint::spin_loop(),
+            }
+        }
+        self.batches.recv().ok()
     }
 
     fn run_batch(&mut self, batch: &Batch) -> Result<Answers> {

@@ -129,6 +129,11 @@ impl Control {
         self.state.lock().begun.clone()
     }
 
+    /// Takes no memory for runs that are over.
+    pub fn forget_begun(&self) {
+        self.state.lock().begun.clear();
+    }
+
     pub fn contexts(&self) -> usize {
         self.state.lock().contexts
     }
