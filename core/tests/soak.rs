@@ -100,7 +100,7 @@ fn check(pending: Option<Pending>, fate: Fate, expected: &[Vec<f32>]) {
         (Ok(response), Fate::Answered { seed }) => assert_eq!(scores(&response), expected[seed]),
         (Ok(_), Fate::Cancelled) => {}
         (Err(error), Fate::Cancelled) => assert_eq!(error.kind(), ErrorKind::Cancelled),
-        (Err(error), Fate::Corrupt) => assert_eq!(error.kind(), ErrorKind::CorruptImage),
+        (Err(error), Fate::Corrupt) => assert_eq!(error.kind(), ErrorKind::ImageTruncated),
         (Err(error), Fate::Expired) => assert!(is_late(&error), "{error}"),
         (answer, fate) => panic!("{fate:?} was answered {:?}", answer.map(|_| "with a result")),
     }

@@ -48,6 +48,7 @@ const PLANTED: &[Bug] = &[
     ("placing.rs", "now.since(busy) > self.curve.run(1)", "false"),
     ("gaps.rs", "if gain > best.map_or(0, |(most, _)| most) {", "if gain < best.map_or(0, |(most, _)| most) {"),
     ("gaps.rs", "- those_there * (gap + with_it - now);", ";"),
+    ("margin.rs", "self.share + RAISED_BY", "self.share"),
     ("policy.rs", "bucket >= images", "bucket > images"),
     ("running.rs", "if run.is_abandoned {", "if false {"),
     ("running.rs", "self.refuse(place.id, Refusal::BackendStuck, actions);", ""),
@@ -141,7 +142,7 @@ fn build(folder: &Path, bug: Option<&Bug>) -> PathBuf {
         module("truth", here.join("truth.rs")),
         module("window", here.join("window.rs")),
         module("world", here.join("world.rs")),
-        "fn main() { window::all(); world::simulate_many(std::env::args().nth(1).unwrap().parse().unwrap(), 0); }"
+        "fn main() { window::all(); scenes::overload_wastes_nothing_and_keeps_deadlines(); world::simulate_many(std::env::args().nth(1).unwrap().parse().unwrap(), 0); }"
             .to_owned(),
     ];
     let (source, program) = (folder.join("main.rs"), folder.join("simulation"));

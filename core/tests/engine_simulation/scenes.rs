@@ -4,6 +4,7 @@
 use crate::machine::{
     Action, Cost, Event, Machine, Policy, Priority, Refusal, RequestId, RunId, RunOutcome, Shape, Time,
 };
+use crate::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -20,6 +21,9 @@ pub struct Scene {
     /// Nanoseconds of a launch, and of each image in it.
     curve: (u64, u64),
     decode: u64,
+    /// A launch takes up to this part of a thousand longer.
+    pub slower: u64,
+    random: Random,
     /// What goes wrong with which launch.
     pub faults: BTreeMap<RunId, Fault>,
     pub accepted: BTreeMap<RequestId, (u32, Option<Time>)>,
@@ -51,6 +55,8 @@ impl Scene {
             next_id: 0,
             curve,
             decode,
+            slower: 0,
+            random: Random(1),
             faults: BTreeMap::new(),
             accepted: BTreeMap::new(),
             delivered: BTreeMap::new(),
@@ -112,7 +118,8 @@ impl Scene {
     }
 
     fn launch(&mut self, run: RunId, size: usize) {
-        let took = self.curve.0 + self.curve.1 * size as u64;
+        let mut took = self.curve.0 + self.curve.1 * size as u64;
+        took += took * self.random.below(self.slower + 1) / 1000;
         match self.faults.get(&run) {
             Some(Fault::Hangs) => {}
             Some(Fault::Ends(outcome)) => self.happens(took, Event::RunDone { run, outcome: *outcome }),
@@ -195,6 +202,38 @@ fn a_tenant_at_twenty_times_the_rate_takes_its_share_and_no_more() {
     println!("served {served:?}, Jain {jain:.4}");
     assert!(jain >= 0.95, "{served:?}: {jain}");
     assert!(total >= 0.95 * 20_000.0, "capacity is used: {served:?}");
+}
+
+/// Capacity is about 770 images a second; ten times as many come, in bursts or not.
+pub fn overload_wastes_nothing_and_keeps_deadlines() {
+    for burst in [1, 50] {
+        let mut scene = Scene::new(shape(8), Policy::default(), (2 * MS, MS), 20 * US);
+        scene.slower = 80;
+        let (mut random, mut at, end) = (Random(burst), 0, 40_000 * MS);
+        while at < end {
+            at += random.exponential(burst * 130 * US);
+            scene.pass(Time(at));
+            (0..burst).for_each(|_| drop(scene.arrive(0, picture(), Some(Duration::from_millis(100)))));
+        }
+        scene.pass(Time(end + 1000 * MS));
+        // By when they were answered, after a quarter of the time.
+        let is_counted = |at: &Time| *at > Time(end / 4) && *at < Time(end);
+        let good = scene.delivered.values().filter(|at| is_counted(at)).count();
+        let late = scene
+            .refused
+            .values()
+            .filter(|(refusal, at)| is_counted(at) && *refusal == Refusal::DeadlineExceeded);
+        let late = late.count() as f64 / good as f64;
+        let peak = 8.0 / 0.0104 * 30.0;
+        let what = format!("bursts of {burst}: goodput {:.3}, late {late:.5}", good as f64 / peak);
+        println!("{what}");
+        assert!(good as f64 >= 0.97 * peak && late <= 0.002, "{what}");
+    }
+}
+
+#[test]
+fn ten_times_the_capacity() {
+    overload_wastes_nothing_and_keeps_deadlines();
 }
 
 #[test]

@@ -58,6 +58,7 @@ impl Machine {
         let retry_after = late?;
         if self.runs.is_empty() && self.queued == 0 {
             self.curve.doubt(cost.slots);
+            self.margin.doubt();
         }
         Some((Refusal::DeadlineInfeasible, Some(retry_after.max(SHORTEST_RETRY))))
     }
@@ -68,7 +69,7 @@ impl Machine {
     }
 
     /// When a request that came now would be answered, as far as was measured: after those before it are
-    /// decoded and run, in full batches. The present if no worker can run, as nobody knows then.
+    /// decoded and run, in full batches, with the margin that was found to be needed. The present if no worker can run, as nobody knows then.
     fn expected_end(&self, now: Time, arrival: &Arrival) -> Time {
         let Arrival { tenant, priority, cost, .. } = *arrival;
         let workers = self.usable_workers();
@@ -94,7 +95,7 @@ impl Machine {
             0 => self.curve.run(self.shape.bucket((slots_before + cost.slots).min(max_batch_size))),
             _ => full,
         };
-        now.after(decoded.max(free).saturating_add(own))
+        now.after(self.margin.added_to(decoded.max(free).saturating_add(own)))
     }
 
     /// How long the first worker is expected to be busy.

@@ -17,6 +17,7 @@
 //! | `forming`, `placing` | batches that are being built; when one is complete |
 //! | `running` | workers: launches, their ends, splits, workers that are lost or never come back |
 //! | `curve`, `gaps` | how long things take, and when the next image comes, as measured |
+//! | `margin` | how much longer they may take |
 //! | `counters` | what happened so far |
 
 mod admission;
@@ -27,6 +28,7 @@ mod fair_queue;
 mod forming;
 mod gaps;
 mod language;
+mod margin;
 mod placing;
 mod policy;
 mod request;
@@ -43,6 +45,7 @@ pub use time::Time;
 use fair_queue::FairQueue;
 use forming::FormingBatch;
 use gaps::Gaps;
+use margin::Margin;
 use request::{Arrival, Decoder, Doing, Entry, Run, Stage, Worker};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -89,6 +92,7 @@ pub struct Machine {
     /// Patience with that has ended.
     is_out: bool,
     curve: ServiceCurve,
+    margin: Margin,
     counters: Counters,
     closes_at: Option<Time>,
     is_forced: bool,
@@ -125,6 +129,7 @@ impl Machine {
             outage_since: None,
             is_out: false,
             curve: ServiceCurve::new(shape.max_batch_size),
+            margin: Margin::default(),
             counters: Counters::default(),
             closes_at: None,
             is_forced: false,
@@ -269,6 +274,9 @@ impl Machine {
 
     /// What a thread made is the request's answer, once those of earlier requests are given if order is kept.
     fn finish(&mut self, id: RequestId, actions: &mut Vec<Action>) {
+        if self.requests.get(&id).is_some_and(|entry| entry.deadline.is_some()) {
+            self.margin.came_in_time();
+        }
         if self.policy.preserve_order {
             self.change_stage(id, Stage::Finished);
         } else if self.remove(id, actions) {
@@ -295,6 +303,9 @@ impl Machine {
 
     fn refuse(&mut self, id: RequestId, refusal: Refusal, actions: &mut Vec<Action>) {
         if self.remove(id, actions) {
+            if refusal == Refusal::DeadlineExceeded {
+                self.margin.came_late();
+            }
             self.counters.refused[refusal as usize] += 1;
             let retry_after = (refusal == Refusal::BackendLost).then_some(self.policy.outage_patience);
             actions.push(Action::Refuse { id, refusal, retry_after });
