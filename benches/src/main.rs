@@ -1,6 +1,7 @@
 //! Speed: measured, never tested. `--help` says how.
 
 mod arrivals;
+mod http;
 mod model;
 mod overhead;
 mod overload;
@@ -19,6 +20,7 @@ libvision-benches COMMAND
   model MODEL [--threads N] [--batch N] [--runs N]   median and p99 of a run, pictures a second
   overhead MODEL [--threads N] [--batch N] [--runs N]   what the engine adds to a bare call, and takes from full batches
   overload MODEL [--threads N] [--batch N] [--runs N] [--deadline MS] [--json FILE]   ten times what it can do
+  http ADDRESS:PORT/PATH --input FILE --rate N [--runs N]   posts a file N times a second for N tenths of one (benches/compare/serving)
   --once                              every bench once on the shipped model, to see that it runs
 ";
 
@@ -31,6 +33,7 @@ fn main() -> ExitCode {
         Some("model") => Options::read(&rest).and_then(|options| model::run(&options)),
         Some("overhead") => Options::read(&rest).and_then(|options| overhead::run(&options)),
         Some("overload") => Options::read(&rest).and_then(|options| overload::run(&options)),
+        Some("http") => Options::read(&rest).and_then(|options| http::run(&options)),
         Some("--once") => once(),
         _ => {
             print!("{HELP}");
@@ -65,6 +68,8 @@ pub struct Options {
     pub precise: bool,
     /// Within which an answer is of use.
     pub deadline_ms: u64,
+    /// Requests a second.
+    pub rate: f64,
     /// Lines are added to this file.
     pub json: Option<String>,
 }
@@ -72,7 +77,7 @@ pub struct Options {
 impl Options {
     fn of(model: String, batch: usize, runs: usize) -> Self {
         let (input, json) = (None, None);
-        Self { model, threads: 1, batch, runs, input, precise: false, deadline_ms: 100, json }
+        Self { model, threads: 1, batch, runs, input, precise: false, deadline_ms: 100, rate: 100.0, json }
     }
 
     fn read(words: &[String]) -> Result<Self, Box<dyn std::error::Error>> {
@@ -85,6 +90,7 @@ impl Options {
                 Long("batch") => options.batch = parser.value()?.parse()?,
                 Long("precise") => options.precise = true,
                 Long("deadline") => options.deadline_ms = parser.value()?.parse()?,
+                Long("rate") => options.rate = parser.value()?.parse()?,
                 Long("json") => options.json = Some(parser.value()?.string()?),
                 Long("runs") => options.runs = parser.value()?.parse()?,
                 Long("input") => options.input = Some(parser.value()?.string()?),

@@ -386,11 +386,12 @@ fn an_answer_at_the_deadline_is_too_late() {
     assert_eq!(runs(&bench.filled(0)), [[0]]);
     bench.now = Time(5 * MS);
     assert_eq!(bench.done(0), [refused(0, Refusal::DeadlineExceeded)]);
-    // While it runs it is answered on time, whatever the backend does.
-    bench.arrive(1, Some(5));
+    // Another one is accepted with a margin only. While it runs it is answered on time, whatever the backend does.
+    assert_eq!(bench.arrive(1, Some(5)), [refused(1, Refusal::DeadlineInfeasible)]);
+    bench.arrive(1, Some(6));
     bench.decoded(0);
-    assert_eq!(runs(&bench.filled(0)), [[1]]);
-    assert_eq!(bench.advance(5), [refused(1, Refusal::DeadlineExceeded)]);
+    assert_eq!(runs(&bench.filled(0)), [[2]]);
+    assert_eq!(bench.advance(6), [refused(2, Refusal::DeadlineExceeded)]);
     assert!(bench.done(0).is_empty());
 }
 

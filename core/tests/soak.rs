@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 struct Counting;
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
-/// Of blocks as large as data: a row of a picture and more.
+/// Of blocks as large as data: a third of a picture and more.
 static LARGE_CALLS: AtomicUsize = AtomicUsize::new(0);
 static LIVE_BYTES: AtomicI64 = AtomicI64::new(0);
 
-const LARGE: usize = 2048;
+const LARGE: usize = 16 << 10;
 
 // SAFETY: every call goes to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {

@@ -43,6 +43,11 @@ impl Completer {
         Self { answer, callbacks }
     }
 
+    /// Whether it is for the thread that calls callbacks.
+    pub(super) fn has_callback(&self) -> bool {
+        matches!(*self.answer.state.lock(), State::Callback(_))
+    }
+
     /// Gives the answer: wakes who waits for it, or hands it to the thread that calls callbacks. Runs no
     /// code of the caller's.
     pub(super) fn complete(self, answer: Result<Response>) {

@@ -309,7 +309,11 @@ impl Scheduler {
             let state = &mut *self.state.lock();
             state.keep(answers, &mut aftermath);
             self.step(state, self.now(), Event::RunDone { run, outcome }, &mut aftermath);
-            let is_left = aftermath.is_running && state.channels.is_some();
+            // What is called back, or is to be given in order, is given here, where the order is known.
+            let is_left = aftermath.is_running
+                && state.channels.is_some()
+                && !state.machine.policy().preserve_order
+                && !aftermath.answers.iter().any(|(open, _)| open.completer.has_callback());
             if is_left {
                 state.left.append(&mut aftermath.answers);
             }
