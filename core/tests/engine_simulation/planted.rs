@@ -117,6 +117,15 @@ fn planted_bugs_are_found() {
     assert!(hidden.len() <= HIDDEN, "{hidden:?}");
 }
 
+/// The set scenes first, then random events.
+const MAIN: &str = "fn main() {
+    window::a_lone_request_leaves_at_once();
+    window::callers_at_the_same_time_share_batches();
+    window::waiting_costs_nobody_much_at_any_load();
+    scenes::overload_wastes_nothing_and_keeps_deadlines();
+    world::simulate_many(std::env::args().nth(1).unwrap().parse().unwrap(), 0);
+}";
+
 /// A program that simulates the machine with one bug.
 fn build(folder: &Path, bug: Option<&Bug>) -> PathBuf {
     let machine = folder.join("machine");
@@ -142,8 +151,7 @@ fn build(folder: &Path, bug: Option<&Bug>) -> PathBuf {
         module("truth", here.join("truth.rs")),
         module("window", here.join("window.rs")),
         module("world", here.join("world.rs")),
-        "fn main() { window::all(); scenes::overload_wastes_nothing_and_keeps_deadlines(); world::simulate_many(std::env::args().nth(1).unwrap().parse().unwrap(), 0); }"
-            .to_owned(),
+        MAIN.to_owned(),
     ];
     let (source, program) = (folder.join("main.rs"), folder.join("simulation"));
     fs::write(&source, main.concat()).expect("a program");

@@ -108,13 +108,6 @@ pub fn waiting_costs_nobody_much_at_any_load() {
     }
 }
 
-/// What the simulation of each planted bug begins with.
-pub fn all() {
-    a_lone_request_leaves_at_once();
-    callers_at_the_same_time_share_batches();
-    waiting_costs_nobody_much_at_any_load();
-}
-
 #[test]
 fn lone_requests() {
     a_lone_request_leaves_at_once();

@@ -1,0 +1,85 @@
+//! Copies what the engine's threads share for the model check: once as it is, and once with each planted mistake.
+
+include!("mistakes.rs");
+
+use std::path::Path;
+use std::{env, fs, io};
+
+const ENGINE: &str = "../../core/src/engine";
+
+/// Of the engine: everything that its threads meet in, down to the machine.
+const FILES: &[&str] = &[
+    "clock.rs",
+    "completion.rs",
+    "hand_over.rs",
+    "metrics.rs",
+    "panic.rs",
+    "refusal.rs",
+    "request.rs",
+    "scheduler.rs",
+    "spans.rs",
+    "tenant.rs",
+    "trace.rs",
+    "trace_context.rs",
+];
+
+/// What stands in the copies instead: loom's primitives, and what the scenarios must reach.
+const REPLACED: &[(&str, &str)] = &[
+    ("use parking_lot::", "use crate::sync::"),
+    ("use crossbeam::channel::", "use crate::sync::channel::"),
+    (
+        "    fn wait(&self, timeout: Option<Duration>) {",
+        "    pub fn wait(&self, timeout: Option<Duration>) {",
+    ),
+];
+
+fn main() -> io::Result<()> {
+    for path in [ENGINE, "mistakes.rs", "src"] {
+        println!("cargo:rerun-if-changed={path}");
+    }
+    let out = env::var("OUT_DIR").expect("cargo sets it");
+    let mut modules = copy(&out, "unchanged", None)?;
+    let mut table = String::new();
+    for (number, mistake) in MISTAKES.iter().enumerate() {
+        let name = format!("mistake_{number}");
+        modules += &copy(&out, &name, Some(mistake))?;
+        table += &format!("{name}::scenarios::SCENARIOS, ");
+    }
+    modules += &format!("/// By number of the mistake.\nconst MISTAKEN: &[Scenarios] = &[{table}];\n");
+    fs::write(Path::new(&out).join("engines.rs"), modules)
+}
+
+/// A folder with the files on loom's primitives, and the line that declares it a module.
+fn copy(out: &str, name: &str, mistake: Option<&Mistake>) -> io::Result<String> {
+    let folder = Path::new(out).join(name);
+    fs::create_dir_all(folder.join("machine"))?;
+    let mut modules = String::from("pub mod machine;\npub mod scenarios;\n");
+    for file in FILES {
+        let mut text = fs::read_to_string(Path::new(ENGINE).join(file))?;
+        if let Some(mistake) = mistake.filter(|mistake| mistake.file == *file) {
+            let found = text.matches(mistake.right).count();
+            assert!(
+                found == 1,
+                "{file}: {:?} is there {found} times; mistakes.rs wants it once",
+                mistake.right
+            );
+            text = text.replace(mistake.right, mistake.wrong);
+        }
+        for (right, wrong) in REPLACED {
+            text = text.replace(right, wrong);
+        }
+        fs::write(folder.join(file), text)?;
+        modules += &format!("mod {};\n", file.trim_end_matches(".rs"));
+    }
+    assert!(mistake.is_none_or(|mistake| FILES.contains(&mistake.file)), "{name}: no such file");
+    modules += "use request::*;\nuse tenant::*;\n";
+    for entry in fs::read_dir(Path::new(ENGINE).join("machine"))? {
+        let path = entry?.path();
+        fs::copy(&path, folder.join("machine").join(path.file_name().unwrap_or_default()))?;
+    }
+    fs::copy("src/scenarios.rs", folder.join("scenarios.rs"))?;
+    fs::write(folder.join("mod.rs"), modules)?;
+    let path = folder.join("mod.rs");
+    let allowed = "allow(warnings, reason = \"a part of the engine, without what uses the rest of it\")";
+    Ok(format!("#[path = {path:?}]\n#[{allowed}]\nmod {name};\n"))
+}
