@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 struct Counting;
 
 static CALLS: AtomicUsize = AtomicUsize::new(0);
-/// Of blocks as large as data: a third of a picture and more.
+/// Of blocks as large as a picture.
 static LARGE_CALLS: AtomicUsize = AtomicUsize::new(0);
 static LIVE_BYTES: AtomicI64 = AtomicI64::new(0);
 
-const LARGE: usize = 16 << 10;
+const LARGE: usize = 3 * 64 * 64 * 4;
 
 // SAFETY: every call goes to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
@@ -177,7 +177,11 @@ fn steady_path() -> f64 {
     ask(2000);
     let (calls, large) = (CALLS.load(SeqCst), LARGE_CALLS.load(SeqCst));
     ask(2000);
-    assert_eq!(LARGE_CALLS.load(SeqCst) - large, 0, "memory as large as data was taken after warming up");
+    assert_eq!(
+        LARGE_CALLS.load(SeqCst) - large,
+        0,
+        "memory as large as a picture was taken after warming up"
+    );
     (CALLS.load(SeqCst) - calls) as f64 / 2000.0
 }
 
@@ -209,7 +213,7 @@ fn nothing_is_left_of_any_number_of_requests() {
         let grown = slope(&points) * 1e6;
         println!(
             "{requests} requests: {grown:.0} resident bytes a million more, at most {most} live bytes more, \
-             {per_request:.1} allocations of a plain request, none as large as data"
+             {per_request:.1} allocations of a plain request, none as large as a picture"
         );
         let in_these = slope(&points) * (steps * step) as f64;
         assert!(grown.min(in_these) <= MOST_RESIDENT, "resident memory grows: {points:?}");

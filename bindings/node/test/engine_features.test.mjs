@@ -114,7 +114,7 @@ test('options that mean nothing are named', async () => {
 
 test('the defaults are those of the library, and can be given back', async () => {
   const { defaults } = Engine
-  assert.deepEqual([defaults.window, defaults.maxPixels, defaults.batchBuckets], ['throughput', 33_000_000, []])
+  assert.deepEqual([defaults.window, defaults.maxPixels, defaults.batchBuckets], ['adaptive', 33_000_000, []])
   const again = await Engine.create(modelPath, defaults)
   await again.close()
 })

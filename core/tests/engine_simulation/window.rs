@@ -53,7 +53,7 @@ fn closed_loop(window: Window, max_batch_size: usize, callers: u64) -> (f64, f64
     let mut random = Random(7);
     let mut asks: Vec<u64> = (0..callers).map(|caller| caller * 5 * US).collect();
     let mut asked = Vec::new();
-    while scene.now.0 < 1000 * MS {
+    while scene.now.0 < 200 * MS {
         let now = scene.now.0 + 10 * US;
         scene.pass(Time(now));
         let (due, later): (Vec<u64>, _) = asks.iter().partition(|&&at| at <= now);
@@ -88,7 +88,7 @@ fn mean_latency(window: Window, per_second: u64) -> f64 {
     let mut random = Random(per_second);
     let mut arrived = Vec::new();
     let mut at = 0;
-    while at < 4000 * MS {
+    while at < 1500 * MS {
         at += random.exponential(1_000_000_000 / per_second);
         scene.pass(Time(at));
         arrived.push((scene.arrive(0, picture(), None), at));
