@@ -84,12 +84,6 @@ impl Engine {
 /// What a worker does, but for computing.
 fn work(scheduler: &Scheduler, batches: &Receiver<Batch>) {
     while let Some(batch) = batches.recv() {
-        let response = || Response {
-            predictions: Vec::new(),
-            outputs: Vec::new(),
-            batch_size: batch.size,
-            timing: Timing::default(),
-        };
         let answers = batch.members.iter().map(|(request, _)| (request.id, Ok(response()))).collect();
         scheduler.run_done(batch.run, RunOutcome::Succeeded, answers);
     }
@@ -131,7 +125,13 @@ fn is_answered(answer: &Answer) {
 }
 
 fn response() -> Response {
-    Response { predictions: Vec::new(), outputs: Vec::new(), batch_size: 1, timing: Timing::default() }
+    Response {
+        predictions: Vec::new(),
+        outputs: Vec::new(),
+        batch_size: 1,
+        timing: Timing::default(),
+        trace_context: None,
+    }
 }
 
 /// One is given, one is dropped without.
