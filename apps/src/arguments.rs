@@ -131,7 +131,7 @@ pub struct BenchArguments {
     #[arg(long, value_name = "N,...", value_delimiter = ',', default_value = "0")]
     pub threads: Vec<usize>,
     /// Element type that the network is computed in.
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
+    #[arg(long, value_enum, default_value_t = Precision::Auto)]
     pub precision: Precision,
     /// Direct convolution only: slower, with less memory for weights, nearer to exact.
     #[arg(long)]
@@ -180,8 +180,25 @@ pub struct TuneArguments {
 /// Element types that a network can be computed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Precision {
+    /// What suits the device: f32 on the CPU, f16 on CUDA.
+    Auto,
     /// 32-bit floating point.
     F32,
+    /// Half precision; CUDA only.
+    F16,
+    /// The upper half of f32; CUDA only.
+    Bf16,
+}
+
+impl From<Precision> for libvision::backend::Precision {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::Auto => Self::Auto,
+            Precision::F32 => Self::F32,
+            Precision::F16 => Self::F16,
+            Precision::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 fn at_least_one(word: &str) -> Result<usize, String> {
@@ -225,6 +242,12 @@ pub struct SessionArguments {
     /// Whether it does.
     #[arg(long, value_enum, default_value_t = Window::Throughput)]
     pub window: Window,
+    /// Element type that the network is computed in.
+    #[arg(long, value_enum, default_value_t = Precision::Auto)]
+    pub precision: Precision,
+    /// Most bytes of a CUDA device's memory to take.
+    #[arg(long, value_name = "BYTES")]
+    pub device_memory_limit: Option<u64>,
     /// Direct convolution only: slower, with less memory for weights, nearer to exact.
     #[arg(long)]
     pub precise: bool,

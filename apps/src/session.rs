@@ -14,6 +14,8 @@ pub fn open(arguments: &SessionArguments) -> libvision::Result<Engine> {
         threads: arguments.threads,
         max_batch_size: arguments.max_batch_size,
         precise: arguments.precise,
+        precision: arguments.precision.into(),
+        device_memory_limit: arguments.device_memory_limit,
         tuning: read_tuning(arguments.tuning.as_deref())?,
         max_queue_delay: Duration::from_secs_f64(arguments.max_queue_delay),
         window: match arguments.window {

@@ -39,6 +39,7 @@ pub fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
                     threads,
                     precise: arguments.precise,
                     tuning: tuning.clone(),
+                    precision: arguments.precision.into(),
                     ..CompileOptions::default()
                 },
                 ..repetitions(arguments)
@@ -102,6 +103,8 @@ mod tests {
             batch: 1,
             threads: 1,
             times: vec![Duration::from_millis(5)],
+            device_time: None,
+            precision: libvision::backend::Precision::F32,
             multiplications: 3_000_000,
             peak_flops: Some(2e9),
             memory: MemoryNeed { weights: 100, arena: 200 },

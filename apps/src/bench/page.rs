@@ -11,10 +11,11 @@ pub fn page(report: &Report) -> String {
     let precise = if report.precise { ", precise" } else { "" };
     let mut html = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>{0}: profile</title>\n\
-         <style>\n{STYLE}</style>\n<h1>{0}</h1>\n<p>{1} on {2}, float32{precise}</p>\n",
+         <style>\n{STYLE}</style>\n<h1>{0}</h1>\n<p>{1} on {2}, {3}{precise}</p>\n",
         escape(report.model),
         escape(&report.device),
         escape(&report.processor),
+        super::text::precision(report),
     );
     html += "<p class=\"legend\">";
     for (class, words) in [

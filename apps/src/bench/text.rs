@@ -14,22 +14,23 @@ pub fn tables(report: &Report) -> String {
 
 fn write(text: &mut String, report: &Report) -> std::fmt::Result {
     let precise = if report.precise { ", precise" } else { "" };
-    writeln!(text, "{}, float32{precise}", report.model)?;
+    writeln!(text, "{}, {}{precise}", report.model, precision(report))?;
     writeln!(text, "{} on {}", report.device, report.processor)?;
     writeln!(text)?;
     writeln!(
         text,
-        "batch  threads  runs   median ms      p99 ms   images/s   GFLOP/s      peak   of peak   memory"
+        "batch  threads  runs   median ms      p99 ms  device ms   images/s   GFLOP/s      peak   of peak   memory"
     )?;
     for m in report.measurements {
         let [median, p99] = [0.5, 0.99].map(|share| milliseconds(m.quantile(share)));
         let memory = (m.memory.weights + m.memory.arena) as f64 / f64::from(1 << 20);
         writeln!(
             text,
-            "{:>5}  {:>7}  {:>4}  {median:>10.3}  {p99:>10.3}  {:>9.1}  {:>8.1}  {:>8}  {:>8}  {memory:>5.0} M",
+            "{:>5}  {:>7}  {:>4}  {median:>10.3}  {p99:>10.3}  {:>9}  {:>9.1}  {:>8.1}  {:>8}  {:>8}  {memory:>5.0} M",
             m.batch,
             m.threads,
             m.times.len(),
+            m.device_time.map_or("-".into(), |time| format!("{:.3}", milliseconds(time))),
             m.images_per_second(),
             m.flops() / 1e9,
             m.peak_flops.map_or("?".into(), |peak| format!("{:.1}", peak / 1e9)),
@@ -40,6 +41,11 @@ fn write(text: &mut String, report: &Report) -> std::fmt::Result {
         steps(text, m)?;
     }
     Ok(())
+}
+
+/// The element type, the same for all.
+pub fn precision(report: &Report) -> &'static str {
+    report.measurements.first().map_or("", |m| m.precision.name())
 }
 
 fn steps(text: &mut String, m: &Measurement) -> std::fmt::Result {

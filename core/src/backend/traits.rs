@@ -186,6 +186,11 @@ pub trait Executable: Send + Sync {
         Vec::new()
     }
 
+    /// Element type that it computes in, never [`Precision::Auto`].
+    fn precision(&self) -> Precision {
+        Precision::F32
+    }
+
     /// Threads of this machine that one run computes on.
     fn threads(&self) -> usize {
         1

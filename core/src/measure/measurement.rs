@@ -1,6 +1,6 @@
 //! What was measured, and what follows from it.
 
-use crate::backend::{MemoryNeed, StepDescription};
+use crate::backend::{MemoryNeed, Precision, StepDescription};
 use std::time::Duration;
 
 /// Times of many runs of one batch.
@@ -12,6 +12,11 @@ pub struct Measurement {
     pub threads: usize,
     /// How long each run took, ascending; at least one.
     pub times: Vec<Duration>,
+    /// The median time of a run by the device's own clock, copies included; `None` where it has none, or if each
+    /// step was timed.
+    pub device_time: Option<Duration>,
+    /// Element type that was computed in.
+    pub precision: Precision,
     /// Multiplications per image that direct convolutions and matrix products come to.
     pub multiplications: usize,
     /// The device's floating-point operations per second at best, the median of what was measured between
@@ -90,6 +95,8 @@ mod tests {
             batch: 4,
             threads: 1,
             times: [10, 20, 90].map(Duration::from_millis).to_vec(),
+            device_time: None,
+            precision: Precision::F32,
             multiplications: 1_000_000,
             peak_flops: Some(8e8),
             memory: MemoryNeed::default(),

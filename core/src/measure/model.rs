@@ -68,7 +68,7 @@ impl Model {
             }
             runner.run()?;
         }
-        let (mut times, mut peaks) = (Vec::new(), Vec::new());
+        let (mut times, mut device_times, mut peaks) = (Vec::new(), Vec::new(), Vec::new());
         let mut step_times = vec![Vec::new(); timed];
         let mut of_run = vec![Duration::ZERO; timed];
         let started = Instant::now();
@@ -79,10 +79,13 @@ impl Model {
                 times.push(runner.run_timed(&mut of_run)?);
                 step_times.iter_mut().zip(&of_run).for_each(|(times, time)| times.push(*time));
             } else {
-                times.push(runner.run()?);
+                let (time, on_device) = runner.run_clocked()?;
+                times.push(time);
+                device_times.extend(on_device);
             }
         }
         times.sort_unstable();
+        device_times.sort_unstable();
         peaks.sort_unstable_by(f64::total_cmp);
         let multiplications = steps.iter().map(|step| step.multiplications).sum();
         let steps = steps.into_iter().zip(step_times).map(|(step, mut times)| {
@@ -93,6 +96,8 @@ impl Model {
             batch: options.compile.max_batch_size,
             threads: runner.executable().threads(),
             times,
+            device_time: (!device_times.is_empty()).then(|| quantile(&device_times, 0.5)),
+            precision: runner.executable().precision(),
             multiplications,
             peak_flops: (!peaks.is_empty()).then(|| quantile(&peaks, 0.5)),
             memory: runner.executable().memory_need(),

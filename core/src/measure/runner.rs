@@ -59,6 +59,16 @@ impl Runner {
         self.timed(|context, batch, inputs, outputs| context.run(batch, inputs, outputs))
     }
 
+    /// The same, and how long the device was at it by its own clock, if it has one.
+    pub fn run_clocked(&mut self) -> Result<(Duration, Option<Duration>)> {
+        let mut on_device = None;
+        let time = self.timed(|context, batch, inputs, outputs| {
+            on_device = context.run_clocked(batch, inputs, outputs)?;
+            Ok(())
+        })?;
+        Ok((time, on_device))
+    }
+
     /// Runs one batch and adds to `times` what each of the executable's steps took; how long all took.
     pub fn run_timed(&mut self, times: &mut [Duration]) -> Result<Duration> {
         self.timed(|context, batch, inputs, outputs| context.run_timed(batch, inputs, outputs, times))

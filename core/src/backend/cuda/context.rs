@@ -49,7 +49,7 @@ impl CudaContext {
 impl ExecutionContext for CudaContext {
     fn run(&mut self, batch: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<()> {
         check_run(&*self.executable, batch, inputs, outputs)?;
-        self.with(|executable, workplace| workplace.run(executable, batch, inputs, outputs, None))
+        self.with(|executable, workplace| workplace.run(executable, batch, inputs, outputs, false))
     }
 
     fn run_clocked(
@@ -60,10 +60,8 @@ impl ExecutionContext for CudaContext {
     ) -> Result<Option<Duration>> {
         check_run(&*self.executable, batch, inputs, outputs)?;
         self.with(|executable, workplace| {
-            let device = workplace.stream.device();
-            let clock = [Event::new(device)?, Event::new(device)?];
-            workplace.run(executable, batch, inputs, outputs, Some(&clock))?;
-            clock[1].since(&clock[0]).map(Some)
+            workplace.run(executable, batch, inputs, outputs, true)?;
+            workplace.clock[1].since(&workplace.clock[0]).map(Some)
         })
     }
 
@@ -87,6 +85,8 @@ pub(super) struct Workplace {
     uploads: PinnedPool,
     downloads: PinnedPool,
     arena: Arena,
+    /// Start and end of a run that is clocked.
+    clock: [Event; 2],
     /// Work may be queued that nobody has waited for, because waiting failed.
     is_unsettled: bool,
     resident: Arc<Resident>,
@@ -110,6 +110,7 @@ impl Workplace {
             uploads: PinnedPool::new(device, Direction::Upload, &uploads)?,
             downloads: PinnedPool::new(device, Direction::Download, &downloads)?,
             arena: Arena::new(device, &executable.places, executable.separate_tensors, &what)?,
+            clock: [Event::new(device)?, Event::new(device)?],
             is_unsettled: false,
             resident,
         };
@@ -174,24 +175,29 @@ impl Workplace {
         }
     }
 
-    /// Runs a batch by its graph, filled up to the next size that there is one for. `clock` marks start and end.
+    /// Runs a batch by its graph, filled up to the next size that there is one for. `is_clocked` marks start and end.
     fn run(
         &mut self,
         executable: &CudaExecutable,
         batch: usize,
         inputs: &[&[f32]],
         outputs: &mut [&mut [f32]],
-        clock: Option<&[Event; 2]>,
+        is_clocked: bool,
     ) -> Result<()> {
         let (number, _) = executable.bucket(batch);
         self.fill(executable, inputs)?;
         self.is_unsettled = true;
         let graph = &self.graphs[number];
         let queue = || {
-            clock.map_or(Ok(()), |clock| clock[0].record(&self.stream))?;
+            if is_clocked {
+                self.clock[0].record(&self.stream)?;
+            }
             // SAFETY: as for the recording; the last launch of the graph has been waited for.
             unsafe { graph.launch(&self.stream) }?;
-            clock.map_or(Ok(()), |clock| clock[1].record(&self.stream))
+            if is_clocked {
+                self.clock[1].record(&self.stream)?;
+            }
+            Ok(())
         };
         let queued = queue();
         self.settle(queued)?;

@@ -179,6 +179,14 @@ impl Executable for CudaExecutable {
         1 + usize::from(self.facts.copies_beside)
     }
 
+    fn precision(&self) -> Precision {
+        match self.element {
+            Element::F16 => Precision::F16,
+            Element::Bf16 => Precision::Bf16,
+            Element::F32 => Precision::F32,
+        }
+    }
+
     fn memory_need(&self) -> MemoryNeed {
         MemoryNeed { weights: self.network.weights.bytes().len(), arena: self.arena_bytes }
     }
