@@ -1,0 +1,160 @@
+//! Failing calls of the driver under an engine: every call of a short life, with each of 12 codes. Nobody panics or
+//! hangs, every request is answered once, what is called right is right, and everything is given back. Needs the
+//! software driver (`cargo xtask software-gpu`), which fails the call it is told to.
+#![cfg(feature = "cuda")]
+
+#[path = "cuda_networks/mod.rs"]
+mod networks;
+
+use libvision::backend::cpu::CpuBackend;
+use libvision::backend::{Backend, CompileOptions};
+use libvision::{
+    Engine, EngineOptions, Error, ErrorKind, Head, Model, PreprocessSpec, RequestOptions, Task, Tensor,
+};
+use networks::{has_device, noise, small};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Codes that calls fail with; the first six leave the context as it was.
+const CODES: [u32; 12] = [1, 2, 3, 4, 100, 101, 201, 214, 700, 702, 719, 999];
+/// Tells the child from the tests.
+const CHILD: &str = "LIBVISION_TEST_FAULT_CHILD";
+/// `1/1` tries everything; `1/7` every seventh, each time others.
+const SHARE: &str = "LIBVISION_TEST_FAULTS";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The software driver alone fails calls on demand.
+fn has_software_driver() -> bool {
+    has_device()
+        && match libvision::backend::cuda::probe::device(0) {
+            Ok(facts) => facts.name.contains("Software"),
+            Err(_) => false,
+        }
+}
+
+/// What a child says in its last line.
+fn child() -> Result<String, Error> {
+    let graph = small();
+    let image = |seed: u32| noise(3 * 12 * 10, seed);
+    let on_cpu = CpuBackend::new().compile(&graph, &CompileOptions::default())?;
+    let mut context = Arc::clone(&on_cpu).new_context()?;
+    let mut expected = |seed: u32| {
+        let mut logits = [0.0_f32; 5];
+        context.run(1, &[&image(seed)], &mut [&mut logits]).expect("the CPU runs it");
+        logits
+    };
+    let options = EngineOptions {
+        device: "cuda:0".into(),
+        max_batch_size: 2,
+        decode_threads: 1,
+        max_queue_delay: Duration::from_millis(5),
+        outage_patience: Duration::from_secs(5),
+        ..EngineOptions::default()
+    };
+    let labels = (0..5).map(|label| label.to_string()).collect();
+    let model = Model::from_graph("small", graph, PreprocessSpec::imagenet(12, 12), labels, Head::Softmax)?;
+    let engine = Engine::new(Arc::new(model), &options)?;
+    let (mut right, mut failed) = (0, 0);
+    let task = RequestOptions { task: Task::Run, ..RequestOptions::default() };
+    for round in 0..2 {
+        let submit = |seed: u32| {
+            let tensor = Tensor::new(&[1, 3, 12, 10], image(seed))?;
+            Ok::<_, Error>((seed, engine.submit_tensors(vec![("x".into(), tensor)], task)?))
+        };
+        let pending: Vec<_> = (0..3).map(|request| submit(round * 10 + request)).collect::<Result<_, _>>()?;
+        for (seed, pending) in pending {
+            match pending.wait() {
+                Ok(response) => {
+                    let found = response.outputs[0].1.elements::<f32>()?;
+                    let expected = expected(seed);
+                    let largest = expected.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+                    let is_right =
+                        expected.iter().zip(found.iter()).all(|(e, f)| (e - f).abs() <= 0.01 * largest);
+                    assert!(is_right, "expected {expected:?}, found {found:?}");
+                    right += 1;
+                }
+                Err(error) => {
+                    assert_ne!(error.kind().name(), "", "a typed error");
+                    failed += 1;
+                }
+            }
+        }
+    }
+    // Who is still rebuilding when the engine closes gives back what it has.
+    engine.close();
+    drop(engine);
+    Ok(format!("{right} right, {failed} failed"))
+}
+
+#[test]
+fn fault_child() {
+    if std::env::var_os(CHILD).is_some() {
+        match child() {
+            Ok(said) => println!("DONE {said}"),
+            Err(error) => println!("DONE {}: {error}", error.kind().name()),
+        }
+    }
+}
+
+/// Runs the child with call number `call` failing.
+fn run_child(call: u64, code: u32) -> Output {
+    let mut command = Command::new(std::env::current_exe().expect("a path"));
+    command.args(["--exact", "fault_child", "--nocapture"]).env(CHILD, "1");
+    for (name, value) in [("FAIL_CALL", call), ("FAIL_CODE", u64::from(code)), ("STRICT", 1), ("SEED", call)]
+    {
+        command.env(format!("LIBVISION_SWCUDA_{name}"), value.to_string());
+    }
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("a child");
+    let started = Instant::now();
+    while child.try_wait().expect("a child").is_none() {
+        if started.elapsed() > PATIENCE {
+            // The assertion below names the call.
+            let _ = child.kill();
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.wait_with_output().expect("its output")
+}
+
+/// Whether the child came through; what it said if not.
+fn verdict(output: &Output) -> Result<String, String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    match out.lines().find_map(|line| line.split("DONE ").nth(1)) {
+        Some(said) if output.status.success() && !err.contains("panicked") => Ok(said.to_owned()),
+        _ => Err(format!("{}\n{out}\n{err}", output.status)),
+    }
+}
+
+#[test]
+fn every_call_may_fail_once_with_any_code() {
+    if std::env::var_os(CHILD).is_some() || !has_software_driver() {
+        return;
+    }
+    let share = std::env::var(SHARE).unwrap_or_else(|_| "1/5".into());
+    let step: u64 =
+        share.strip_prefix("1/").and_then(|step| step.parse().ok()).expect("LIBVISION_TEST_FAULTS=1/N");
+    let sound = verdict(&run_child(0, 0)).expect("a life without faults");
+    assert_eq!(sound, "6 right, 0 failed");
+    let (mut children, mut failures) = (0, Vec::new());
+    let mut kinds = std::collections::BTreeMap::<String, usize>::new();
+    for (index, code) in CODES.into_iter().enumerate() {
+        for call in (1 + index as u64 % step..).step_by(step as usize) {
+            let output = run_child(call, code);
+            children += 1;
+            match verdict(&output) {
+                Ok(said) => *kinds.entry(said.split(':').next().unwrap_or_default().into()).or_default() += 1,
+                Err(why) => failures.push(format!("call {call} with {code}: {why}")),
+            }
+            if !String::from_utf8_lossy(&output.stderr).contains("INJECTED") {
+                break;
+            }
+        }
+    }
+    println!("{children} lives: {kinds:?}");
+    assert!(failures.is_empty(), "{} of {children} lives:\n{}", failures.len(), failures.join("\n"));
+    assert!(kinds.contains_key(ErrorKind::OutOfMemory.name()) && kinds.contains_key("6 right, 0 failed"));
+}
