@@ -28,7 +28,8 @@ cargo xtask COMMAND
 
   tsan                  tests of what threads share, under ThreadSanitizer
 
-  software-gpu -- COMMAND   run a command on a CUDA driver that needs no GPU
+  software-gpu [--seeds N] [--without SYMBOL] -- COMMAND
+                        run a command on a CUDA driver that needs no GPU, under N schedules
 
   layers [--check]      imports between the core's modules point leftward
   version [--check]     one version in every package

@@ -3,97 +3,20 @@
 use crate::clock::Clock;
 use crate::codes::*;
 use crate::fault_handler;
+use crate::lock::{Guard, announce};
 use crate::memory::Memory;
-use crate::operation::{Capture, Node, Operation};
+use crate::objects::{Device, Entry, Event, Handle, Object, Stream};
+use crate::operation::{Capture, Operation};
 use crate::report::Reports;
 use crate::settings::Settings;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::{Deref, DerefMut};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
-
-/// The value of a handle, as the program holds it. Never an address of anything.
-pub(crate) type Handle = usize;
+use std::time::Duration;
 
 /// Contexts of devices, then streams and the rest, look like this.
 const FIRST_CONTEXT: Handle = 0x5C00_0000;
 const FIRST_HANDLE: Handle = 0x5C10_0000;
 const STEP: Handle = 0x10;
-
-#[derive(Debug)]
-pub(crate) enum Object {
-    Stream(usize),
-    Event(Event),
-    Module(&'static str),
-    Function(Function),
-    Graph(Graph),
-    Executable(Executable),
-}
-
-#[derive(Debug, Default)]
-pub(crate) struct Event {
-    pub(crate) without_time: bool,
-    pub(crate) last: Option<u64>,
-    pub(crate) clock: Clock,
-    /// The capture that recorded it last, and the nodes before it.
-    pub(crate) captured: Option<(usize, BTreeSet<usize>)>,
-    pub(crate) time: Option<Instant>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Function {
-    pub(crate) entry_point: &'static str,
-    pub(crate) module: Handle,
-    pub(crate) shared_limit: i32,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Graph {
-    pub(crate) nodes: Vec<Node>,
-    pub(crate) lanes: usize,
-}
-
-#[derive(Debug)]
-pub(crate) struct Executable {
-    pub(crate) graph: Graph,
-    /// A stream for each lane.
-    pub(crate) lanes: Vec<usize>,
-    /// The end of the last launch, and what is known of it.
-    pub(crate) end: Option<(u64, Clock)>,
-}
-
-/// An object that a handle stands for.
-#[derive(Debug)]
-pub(crate) struct Entry {
-    pub(crate) object: Object,
-    pub(crate) device: usize,
-    pub(crate) what: String,
-}
-
-#[derive(Debug)]
-pub(crate) struct Stream {
-    pub(crate) device: usize,
-    /// Whether it and the default stream wait for each other.
-    pub(crate) blocking: bool,
-    pub(crate) queue: VecDeque<u64>,
-    pub(crate) last: Option<u64>,
-    pub(crate) clock: Clock,
-    pub(crate) sequence: u64,
-    pub(crate) capture: Option<usize>,
-    /// Nodes that the next captured operation follows.
-    pub(crate) tail: BTreeSet<usize>,
-    pub(crate) lane: usize,
-}
-
-#[derive(Debug)]
-pub(crate) struct Device {
-    pub(crate) references: usize,
-    pub(crate) sticky: Code,
-    pub(crate) used: u64,
-    /// The default stream.
-    pub(crate) legacy: usize,
-}
 
 #[derive(Debug)]
 pub(crate) struct Driver {
@@ -122,59 +45,6 @@ pub(crate) struct Driver {
 
 thread_local! {
     static CONTEXT: Cell<Handle> = const { Cell::new(0) };
-    static LOCKED: Cell<bool> = const { Cell::new(false) };
-}
-
-fn shared() -> &'static Mutex<Driver> {
-    static SHARED: OnceLock<Mutex<Driver>> = OnceLock::new();
-    SHARED.get_or_init(|| Mutex::new(Driver::new(Settings::from_environment())))
-}
-
-static CHANGED: Condvar = Condvar::new();
-
-/// The state, locked.
-pub(crate) struct Guard(Option<MutexGuard<'static, Driver>>);
-
-impl Guard {
-    pub(crate) fn lock() -> Self {
-        let guard = shared().lock().unwrap_or_else(PoisonError::into_inner);
-        LOCKED.set(true);
-        Self(Some(guard))
-    }
-
-    /// Whether this thread holds the lock; a fault that it meets is then not the program's.
-    pub(crate) fn is_held() -> bool {
-        LOCKED.get()
-    }
-
-    /// Lets others in for a moment.
-    pub(crate) fn wait(&mut self) {
-        let Some(guard) = self.0.take() else { return };
-        LOCKED.set(false);
-        let waited = CHANGED.wait_timeout(guard, Duration::from_millis(5));
-        let (guard, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        LOCKED.set(true);
-        self.0 = Some(guard);
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        LOCKED.set(false);
-    }
-}
-
-impl Deref for Guard {
-    type Target = Driver;
-    fn deref(&self) -> &Driver {
-        self.0.as_ref().expect("only `wait` gives it away, and takes it back")
-    }
-}
-
-impl DerefMut for Guard {
-    fn deref_mut(&mut self) -> &mut Driver {
-        self.0.as_mut().expect("only `wait` gives it away, and takes it back")
-    }
 }
 
 /// What a call needs before it does anything.
@@ -219,7 +89,7 @@ pub(crate) unsafe fn store<T>(target: *mut T, value: T) -> Outcome<()> {
 }
 
 impl Driver {
-    fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: Settings) -> Self {
         let reports = Reports::new(settings.reports.clone(), settings.trace.clone());
         Self {
             random: settings.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d,
@@ -468,7 +338,7 @@ impl Driver {
     pub(crate) fn release_hang(&mut self) {
         self.released = true;
         self.hung = None;
-        CHANGED.notify_all();
+        announce();
     }
 
     pub(crate) fn statistics(&self) -> String {

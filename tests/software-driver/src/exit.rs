@@ -1,7 +1,7 @@
 //! The end of the process: leaks, unfinished work, statistics, and failure if anything was reported.
 
 use crate::codes::SUCCESS;
-use crate::driver::Guard;
+use crate::lock::Guard;
 
 /// The exit status of strict mode; no test runner uses it.
 const REPORTED: i32 = 86;

@@ -1,6 +1,6 @@
 //! Accesses of the program to memory it may not touch now: reported, then let through if they can be.
 
-use crate::driver::Guard;
+use crate::lock::Guard;
 use crate::memory::{PAGE, Place, protect};
 use std::mem::MaybeUninit;
 use std::sync::OnceLock;

@@ -3,8 +3,9 @@
 
 use crate::clock::Clock;
 use crate::codes::*;
-use crate::driver::{Driver, Guard};
+use crate::driver::Driver;
 use crate::kernel;
+use crate::lock::Guard;
 use crate::operation::{Access, Kind, Node, Operation};
 use std::collections::BTreeSet;
 use std::time::Instant;

@@ -1,6 +1,6 @@
 //! Calls that no real driver has: for tests within one process.
 
-use crate::driver::Guard;
+use crate::lock::Guard;
 
 /// How many reports there are so far.
 #[unsafe(no_mangle)]

@@ -1,7 +1,8 @@
 //! Start, devices, contexts, names of errors.
 
 use crate::codes::*;
-use crate::driver::{Driver, Handle, Needs, call, store};
+use crate::driver::{Driver, Needs, call, store};
+use crate::objects::Handle;
 use crate::schedule::synchronize_device;
 use std::ffi::{CStr, c_char, c_void};
 

@@ -1,7 +1,8 @@
 //! Events.
 
 use crate::codes::*;
-use crate::driver::{Event, Handle, Needs, Object, call, store};
+use crate::driver::{Needs, call, store};
+use crate::objects::{Event, Handle, Object};
 use crate::operation::{Kind, Operation};
 use crate::schedule::run_until;
 

@@ -1,7 +1,9 @@
 //! Graphs that captures made. A launch queues the nodes in streams of the executable graph's own.
 
 use crate::codes::*;
-use crate::driver::{Executable, Graph, Guard, Handle, Needs, Object, call, store};
+use crate::driver::{Needs, call, store};
+use crate::lock::Guard;
+use crate::objects::{Executable, Graph, Handle, Object};
 use crate::operation::{Kind, Operation};
 
 fn graph(driver: &mut Guard, handle: Handle, call: &str) -> Outcome<Graph> {

@@ -1,8 +1,10 @@
 //! Allocating, freeing, copying, filling.
 
 use crate::codes::*;
-use crate::driver::{Driver, Guard, Handle, Needs, call, store};
+use crate::driver::{Driver, Needs, call, store};
+use crate::lock::Guard;
 use crate::memory::{Block, Place};
+use crate::objects::Handle;
 use crate::operation::{Access, Kind, Operation};
 use crate::schedule::{run_until, synchronize_device};
 use std::ffi::c_void;

@@ -1,10 +1,12 @@
 //! Modules, functions and launches.
 
 use crate::codes::*;
-use crate::driver::{Function, Guard, Handle, Needs, Object, call, store};
+use crate::driver::{Needs, call, store};
 use crate::image::{argument_bytes, recognise};
 use crate::kernel::Kernel;
+use crate::lock::Guard;
 use crate::memory::{Memory, Place};
+use crate::objects::{Function, Handle, Object};
 use crate::operands::{Operand, operands};
 use crate::operation::{Access, Kind, Operation};
 use libvision_kernels::cuda::launch::Launch;

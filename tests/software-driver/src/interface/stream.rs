@@ -2,7 +2,8 @@
 
 use super::memory::refuse_capture;
 use crate::codes::*;
-use crate::driver::{Graph, Handle, Needs, Object, call, store};
+use crate::driver::{Needs, call, store};
+use crate::objects::{Graph, Handle, Object};
 use crate::operation::{Capture, Kind, Operation};
 use crate::schedule::synchronize_stream;
 use std::collections::BTreeSet;
