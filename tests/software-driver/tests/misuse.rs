@@ -3,7 +3,7 @@
 
 mod support;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use cudarc::driver::result;
 use libvision_kernels::cuda::element::Element;
 use libvision_kernels::cuda::window::add;
@@ -20,6 +20,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("slot written while a graph reads it", "HOST RACE"),
     ("kernel on another stream than its uploads", "DEVICE RACE"),
     ("download on another stream than the kernel", "DEVICE RACE"),
+    ("event recorded before the last upload", "DEVICE RACE"),
     ("two graphs on one range", "DEVICE RACE"),
     ("event recorded again before its wait", "DEVICE RACE"),
     ("graph holds a freed tensor", "USE AFTER FREE"),
@@ -44,7 +45,8 @@ const MISTAKES: &[(&str, &str)] = &[
     ("result in write-combined memory", "MISUSE"),
 ];
 
-const CONTROLS: &[&str] = &["one stream", "two streams", "graph", "two graphs in turns", "slots in turns"];
+const CONTROLS: &[&str] =
+    &["one stream", "two streams", "graph", "two graphs in turns", "slots in turns", "two threads"];
 
 fn play(scenario: &str) -> Result<()> {
     let s = Session::open()?;
@@ -93,6 +95,20 @@ fn play(scenario: &str) -> Result<()> {
                 s.once(value, 2.0)?;
             }
         }
+        "two threads" => {
+            let life = || -> Result<()> {
+                let s = Session::open()?;
+                for value in [1.0, 2.0, 3.0] {
+                    s.once(value, 2.0)?;
+                }
+                s.close()
+            };
+            std::thread::scope(|scope| {
+                let other = scope.spawn(life);
+                life()?;
+                other.join().map_err(|_| anyhow!("a thread panicked"))?
+            })?;
+        }
         "result read without a wait" => {
             s.queue_all()?;
             s.sums(1.0, 2.0);
@@ -130,6 +146,13 @@ fn play(scenario: &str) -> Result<()> {
             both(0)?;
             s.add(0)?;
             s.download(1)?;
+        }
+        "event recorded before the last upload" => {
+            s.upload(0, 1)?;
+            s.record(1)?;
+            s.upload(1, 1)?;
+            s.stream_waits(0)?;
+            s.add(0)?;
         }
         "two graphs on one range" => {
             let graphs = [s.capture(Session::queue_all)?, s.capture(Session::queue_all)?];
