@@ -97,6 +97,8 @@ enum vision_status {
     VISION_STATUS_DEVICE_LOST = 402,
     // A batch did not end; its worker was replaced.
     VISION_STATUS_BACKEND_STUCK = 403,
+    // The device, or a batch size on it, does not compute what is known to be right.
+    VISION_STATUS_SELF_TEST_FAILED = 404,
     // The queue is full; nothing was accepted.
     VISION_STATUS_QUEUE_FULL = 500,
     // The answer was not ready by the request's deadline.

@@ -40,6 +40,16 @@ pub enum Command {
     /// that was asked for works; 1: something does not.
     #[command(after_help = DOCTOR_EXAMPLES)]
     Doctor(DoctorArguments),
+    /// Print the most memory that a model in an engine comes to, before any of it is taken.
+    ///
+    /// Exit code 2 if it does not hold below the limits.
+    #[command(after_help = PLAN_EXAMPLES)]
+    Plan(PlanArguments),
+    /// Compute a model's answers to known images on the CPU, and write them for engines to prove devices with.
+    ///
+    /// Named golden.json beside the model, the file is read with it from then on: no engine of the model starts
+    /// whose answers differ by more than the tolerance.
+    Golden(GoldenArguments),
     /// Measure how fast a model runs here, whole or layer by layer.
     ///
     /// Runs the network alone, without pictures and queue, on seeded noise. Rates count the multiplications
@@ -108,6 +118,41 @@ pub struct DoctorArguments {
     /// One JSON object a line, one line a finding.
     #[arg(long)]
     pub json: bool,
+}
+
+const PLAN_EXAMPLES: &str = "Examples:
+  vision plan -m examples/model --max-batch-size 32
+  vision plan -m resnet50.onnx --instances 2 --memory-limit 1000000000 --json";
+
+#[derive(Args)]
+pub struct PlanArguments {
+    #[command(flatten)]
+    pub session: SessionArguments,
+    /// Batches that each device works on at one time; 0 takes as many as keep it busy.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub instances: usize,
+    /// Most bytes of this machine's memory, pinned memory included.
+    #[arg(long, value_name = "BYTES")]
+    pub memory_limit: Option<u64>,
+    /// Most bytes of each device's own memory.
+    #[arg(long, value_name = "BYTES")]
+    pub device_memory_limit: Option<u64>,
+    /// One JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+pub struct GoldenArguments {
+    /// An .onnx or .safetensors file, or a model directory (config.json beside the weights).
+    #[arg(short, long, value_name = "MODEL")]
+    pub model: PathBuf,
+    /// The file to write.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Largest difference that is none, as a part of each output's largest value; half precision needs about 0.02.
+    #[arg(long, value_name = "PART", default_value_t = 0.001)]
+    pub tolerance: f32,
 }
 
 const BENCH_EXAMPLES: &str = "Examples:

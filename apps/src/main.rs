@@ -5,7 +5,9 @@ mod bench;
 mod classify;
 mod describe;
 mod doctor;
+mod golden;
 mod images;
+mod plan;
 mod replay;
 mod session;
 mod tune;
@@ -31,6 +33,8 @@ fn main() -> ExitCode {
     let outcome = match command {
         Command::Classify(arguments) => classify::run(&arguments),
         Command::Describe(arguments) => describe::run(&arguments),
+        Command::Plan(arguments) => plan::run(&arguments),
+        Command::Golden(arguments) => golden::run(&arguments),
         Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),

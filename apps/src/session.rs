@@ -6,10 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Loads the model and starts an engine for it.
+/// Loads the model and starts an engine for it. It serves one command, so that its answers are there sooner if it
+/// does not prove itself first.
 pub fn open(arguments: &SessionArguments) -> libvision::Result<Engine> {
     let model = Model::load(&arguments.model)?;
-    let options = EngineOptions {
+    let options = EngineOptions { prove: false, self_test_every: Duration::ZERO, ..options(arguments)? };
+    Engine::new(Arc::new(model), &options)
+}
+
+/// What the arguments ask for.
+pub fn options(arguments: &SessionArguments) -> libvision::Result<EngineOptions> {
+    Ok(EngineOptions {
         device: arguments.device.clone(),
         threads: arguments.threads,
         max_batch_size: arguments.max_batch_size,
@@ -25,8 +32,7 @@ pub fn open(arguments: &SessionArguments) -> libvision::Result<Engine> {
         },
         trace: arguments.trace.clone(),
         ..EngineOptions::default()
-    };
-    Engine::new(Arc::new(model), &options)
+    })
 }
 
 /// The tuning file that was named, if one was.

@@ -83,6 +83,8 @@ error_kinds! {
 
     /// A batch did not end; its worker was replaced.
     BackendStuck = 403, "BACKEND_STUCK", "the engine replaces the worker by itself; try again";
+    /// The device, or a batch size on it, does not compute what is known to be right.
+    SelfTestFailed = 404, "SELF_TEST_FAILED", "do not trust this device with this model; the message names what differs";
 
     /// The queue is full; nothing was accepted.
     QueueFull = 500, "QUEUE_FULL", "try again later, or raise queue_capacity";

@@ -30,8 +30,8 @@ pub mod engine;
 
 pub use crate::backend::cpu::Tuning;
 pub use crate::engine::{
-    BatchWindow, Canceller, Engine, EngineOptions, Pending, Prediction, Priority, RequestOptions, Response,
-    Task, Tenant, Timing, TraceContext,
+    BatchWindow, Canceller, Engine, EngineOptions, MemoryPlan, ModelId, Pending, Prediction, Priority,
+    Readiness, RequestOptions, Response, Task, Tenant, Timing, TraceContext,
 };
 pub use crate::error::{Error, ErrorKind, Result};
 pub use crate::image::{DecodeLimits, ImageSource, PixelFormat, RawPixels};

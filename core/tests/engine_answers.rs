@@ -221,20 +221,22 @@ fn describe_tells_what_is_in_force() {
         "decode_threads   1",
         "max_queue_delay  0ns",
         "33000000 pixels",
-        "weights 123",
-        "arena of 456",
+        "workers          1",
+        "weights                           123 bytes, host",
+        "arenas                            456 bytes, host",
         "plan of the stub",
     ] {
         assert!(text.contains(part), "{part:?} is missing in\n{text}");
     }
-    // Three buffers of 8 pictures, and one of each output for 8.
+    // Three buffers of 8 pictures, and one of each output for 8; to the graph each is the flattened picture.
     let batches = 3 * 8 * PIXELS * 4;
-    let outputs = 8 * (CLASSES + FEATURES) * 4;
-    let total = 123 + 456 + batches + outputs;
-    assert!(
-        text.contains(&format!("{total} bytes")) && text.contains(&format!("batches {batches}")),
-        "{text}"
-    );
+    let results = 8 * 2 * PIXELS * 4;
+    let total = 123 + 456 + batches + results;
+    for part in
+        [format!("memory           {total} bytes"), format!("batches                           {batches} ")]
+    {
+        assert!(text.contains(&part), "{part:?} is missing in\n{text}");
+    }
 }
 
 #[test]

@@ -237,13 +237,12 @@ fn an_error_of_the_backend_goes_to_everybody_in_the_batch_and_to_nobody_else() {
 #[test]
 fn a_panic_of_the_backend_costs_one_batch() {
     let (engine, control) = engine(&options());
-    control.set_fault(Fault::Panic);
     for seed in 0..3 {
+        control.set_fault_after(Fault::Panic, 0, true);
         let error = engine.classify(picture(seed), classify_all()).expect_err("it panicked");
         assert_eq!(error.kind(), ErrorKind::Internal);
         assert!(error.message().contains("the stub was told to panic"), "{error}");
     }
-    control.set_fault(Fault::None);
     let response = engine.classify(picture(3), classify_all()).expect("usable again");
     assert_eq!(scores(&response), expected_scores(3));
     assert_eq!(control.contexts(), 4);

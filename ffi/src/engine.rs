@@ -56,7 +56,7 @@ pub unsafe extern "C" fn vision_engine_new(
         let model = Arc::clone(&handle::get(model, "model")?.model);
         let engine = Engine::new(model, &options)?;
         place.write(handle::insert(RunningEngine {
-            device: c_string(engine.device()),
+            device: c_string(&engine.device()),
             description: OnceLock::new(),
             callbacks: Arc::new(Callbacks::new()),
             engine,

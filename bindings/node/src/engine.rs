@@ -95,8 +95,8 @@ impl NativeEngine {
 
     /// The device taken.
     #[napi(getter)]
-    pub fn device(&self) -> &str {
-        self.engine.as_ref().map_or("", |engine| engine.device())
+    pub fn device(&self) -> String {
+        self.engine.as_ref().map_or(String::new(), |engine| engine.device())
     }
 
     /// Largest batch, after the model's own limit.

@@ -230,7 +230,7 @@ impl Engine {
 
     /// The device taken, `cpu` or `cuda:N`.
     #[getter]
-    fn device(&self) -> &str {
+    fn device(&self) -> String {
         self.engine.device()
     }
 

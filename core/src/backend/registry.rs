@@ -6,6 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use std::sync::Arc;
 
 /// A device that can run here.
+#[derive(Clone)]
 pub struct Device {
     /// `cpu` or `cuda:N`.
     pub name: String,

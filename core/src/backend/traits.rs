@@ -122,6 +122,28 @@ pub struct MemoryNeed {
     pub arena: usize,
 }
 
+/// What an executable will be, said before it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forecast {
+    /// At least what [`Executable::memory_need`] will say.
+    pub memory: MemoryNeed,
+    /// See [`Executable::max_batch_size`].
+    pub max_batch_size: usize,
+    /// See [`Executable::useful_contexts`].
+    pub useful_contexts: usize,
+}
+
+impl Forecast {
+    /// What it is by now.
+    pub fn of(executable: &dyn Executable) -> Self {
+        Self {
+            memory: executable.memory_need(),
+            max_batch_size: executable.max_batch_size(),
+            useful_contexts: executable.useful_contexts(),
+        }
+    }
+}
+
 /// What one step of a run does, for profiles.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepDescription {
@@ -150,6 +172,17 @@ pub trait Backend: Send + Sync {
     /// Plans, lowers and packs a graph that has passed `compile::pipeline`. Fails with
     /// `OPERATOR_UNSUPPORTED`, naming the node, for what this backend cannot run.
     fn compile(&self, graph: &Graph, options: &CompileOptions) -> Result<Arc<dyn Executable>>;
+
+    /// What compiling would give. A backend that can say so without taking the memory for it does; others
+    /// compile and let go. Fails as `compile` does.
+    fn forecast(&self, graph: &Graph, options: &CompileOptions) -> Result<Forecast> {
+        Ok(Forecast::of(&*self.compile(graph, options)?))
+    }
+
+    /// Whether weights and arenas lie in memory of the device's own. What batches are built in is pinned then.
+    fn has_own_memory(&self) -> bool {
+        false
+    }
 }
 
 /// A graph made ready for a device: immutable, shared by all contexts.
@@ -224,6 +257,12 @@ pub trait ExecutionContext: Send {
         outputs: &mut [&mut [f32]],
     ) -> Result<Option<Duration>> {
         self.run(batch, inputs, outputs).map(|()| None)
+    }
+
+    /// How often a run so far took memory, compiled, tuned or captured something because it was the first of its
+    /// kind. Once each batch size has run it stands still.
+    fn cold_paths(&self) -> u64 {
+        0
     }
 
     /// As [`run`](Self::run), and adds to `times[i]` how long the i-th of [`Executable::steps`] took: its share of

@@ -12,8 +12,11 @@ use std::time::Duration;
 /// How an engine runs. [`EngineOptions::default`] is right for most.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EngineOptions {
-    /// `auto`, `cpu` or `cuda:N`.
+    /// `auto`, `cpu` or `cuda:N`; several of them with commas between share the requests.
     pub device: String,
+    /// Batches that each device works on at one time, at most [`EngineOptions::MOST_INSTANCES`]; 0 takes as
+    /// many as keep it busy. The weights are there once.
+    pub instances: usize,
     /// Largest batch, 1 to [`EngineOptions::LARGEST_BATCH`]; the model's own limit may lower it.
     pub max_batch_size: usize,
     /// How long the first request of a batch, once decoded, may wait for others while a worker is idle.
@@ -40,8 +43,8 @@ pub struct EngineOptions {
     /// Element type that the network is computed in; results are f32 in any case. Fails with `INVALID_ARGUMENT`
     /// where the device has no kernels for it.
     pub precision: Precision,
-    /// Most bytes of a CUDA device's memory that the engine may take, at least 1; `None` leaves it to the device.
-    /// Beyond it, making the engine fails with `OUT_OF_MEMORY`. The CPU has none of its own.
+    /// Most bytes of a CUDA device's memory that all models of the engine may take, at least 1; `None` leaves it to
+    /// the device. Beyond it, loading fails with `OUT_OF_MEMORY`. The CPU has none of its own.
     pub device_memory_limit: Option<u64>,
     /// Largest pictures that are accepted.
     pub limits: DecodeLimits,
@@ -65,6 +68,20 @@ pub struct EngineOptions {
     pub outage_patience: Duration,
     /// For how long closing waits for what was accepted; the rest is answered with `ENGINE_CLOSED`.
     pub close_timeout: Duration,
+    /// Before an engine is there, have every worker run images whose answers are known, at every batch bucket,
+    /// and compare bit for bit. Without it the engine is there sooner and never says that it is ready.
+    pub prove: bool,
+    /// How often each worker runs such an image again; one that answers otherwise is replaced. Zero is never.
+    pub self_test_every: Duration,
+    /// Most bytes of this machine's memory that all models of an engine may come to in the worst case, pinned
+    /// memory included; what does not hold is refused with `OUT_OF_MEMORY` before any is taken. At least 1; `None`
+    /// sets no limit.
+    pub memory_limit: Option<u64>,
+    /// Results that are kept for pictures that come again, byte for byte, at most
+    /// [`EngineOptions::LARGEST_CACHE`]; those that come at the same time are computed once. 0 keeps none.
+    pub cache_entries: usize,
+    /// Bytes of such results, at least 1.
+    pub cache_bytes: u64,
     /// File to record in what decides who runs when, for [`trace`](super::trace); it holds no pictures and no
     /// results. A file that is there is overwritten.
     pub trace: Option<PathBuf>,
@@ -75,6 +92,7 @@ impl Default for EngineOptions {
         let policy = Policy::default();
         Self {
             device: "auto".into(),
+            instances: 0,
             max_batch_size: 8,
             max_queue_delay: policy.max_queue_delay,
             window: policy.window,
@@ -95,6 +113,11 @@ impl Default for EngineOptions {
             stuck_after: policy.stuck_after,
             outage_patience: policy.outage_patience,
             close_timeout: Duration::from_secs(30),
+            prove: true,
+            self_test_every: Duration::from_secs(30),
+            memory_limit: None,
+            cache_entries: 0,
+            cache_bytes: 64 << 20,
             trace: None,
         }
     }
@@ -107,6 +130,10 @@ impl EngineOptions {
     pub const LARGEST_QUEUE: usize = 1 << 16;
     /// Most that `decode_threads` may be.
     pub const MOST_DECODE_THREADS: usize = 256;
+    /// Most that `instances` may be.
+    pub const MOST_INSTANCES: usize = 64;
+    /// Most that `cache_entries` may be.
+    pub const LARGEST_CACHE: usize = 1 << 20;
 
     /// Fails with `INVALID_ARGUMENT` for a number out of range. Nothing in an engine is unlimited.
     pub(super) fn check(&self) -> Result<()> {
@@ -115,19 +142,29 @@ impl EngineOptions {
         for bucket in &self.batch_buckets {
             in_range("a size in batch_buckets", *bucket, Self::LARGEST_BATCH, "")?;
         }
-        for (name, bytes) in [("encoded_budget", self.encoded_budget), ("decode_budget", self.decode_budget)]
-        {
+        for (name, bytes) in [
+            ("encoded_budget", self.encoded_budget),
+            ("decode_budget", self.decode_budget),
+            ("cache_bytes", self.cache_bytes),
+        ] {
             in_range(name, usize::try_from(bytes).unwrap_or(usize::MAX), isize::MAX as usize, "")?;
         }
         if self.device_memory_limit == Some(0) {
             in_range("device_memory_limit", 0, isize::MAX as usize, "")?;
         }
-        match self.decode_threads {
-            0 => Ok(()),
-            threads => {
-                in_range("decode_threads", threads, Self::MOST_DECODE_THREADS, ", or 0 for one per CPU")
+        if self.memory_limit == Some(0) {
+            in_range("memory_limit", 0, isize::MAX as usize, "")?;
+        }
+        for (name, number, most, or_else) in [
+            ("decode_threads", self.decode_threads, Self::MOST_DECODE_THREADS, ", or 0 for one per CPU"),
+            ("instances", self.instances, Self::MOST_INSTANCES, ", or 0 for what keeps the device busy"),
+            ("cache_entries", self.cache_entries, Self::LARGEST_CACHE, ", or 0 for no cache"),
+        ] {
+            if number > 0 {
+                in_range(name, number, most, or_else)?;
             }
         }
+        Ok(())
     }
 
     /// What of it may change while the engine runs.
@@ -142,7 +179,7 @@ impl EngineOptions {
             preserve_order: self.preserve_order,
             stuck_after: self.stuck_after,
             outage_patience: self.outage_patience,
-            self_test_every: Duration::ZERO,
+            self_test_every: self.self_test_every,
         }
     }
 

@@ -2,22 +2,23 @@
 
 use super::config::EngineOptions;
 use super::machine::Shape;
+use super::memory_plan::MemoryPlan;
 use crate::backend::Executable;
+use crate::backend::registry::Device;
 use crate::image::DecodeLimits;
 use crate::model::Model;
 use std::fmt::Write;
+use std::sync::Arc;
 
 /// What there is to say.
 pub(super) struct Description<'a> {
     pub(super) model: &'a Model,
     pub(super) options: &'a EngineOptions,
-    pub(super) device: &'a str,
-    /// Why this device.
-    pub(super) reason: &'a str,
-    pub(super) executable: &'a dyn Executable,
+    pub(super) devices: &'a [Device],
+    /// One for each device.
+    pub(super) executables: &'a [Arc<dyn Executable>],
     pub(super) shape: &'a Shape,
-    pub(super) staging_bytes: usize,
-    pub(super) output_bytes: usize,
+    pub(super) memory: &'a MemoryPlan,
     /// Why pictures cannot be taken, if they cannot.
     pub(super) no_pictures: Option<&'a str>,
 }
@@ -36,16 +37,17 @@ impl Description<'_> {
         let EngineOptions { max_queue_delay, queue_capacity, .. } = self.options;
         let DecodeLimits { max_pixels, max_side, max_encoded_bytes, max_progressive_scans } =
             self.options.limits;
-        let need = self.executable.memory_need();
-        let total = self.memory_bytes();
 
         writeln!(text, "{}", self.model.describe().trim_end())?;
         writeln!(text, "\nengine")?;
-        writeln!(text, "  device           {} ({})", self.device, self.reason)?;
+        for Device { name, reason, .. } in self.devices {
+            writeln!(text, "  device           {name} ({reason})")?;
+        }
         writeln!(text, "  max_batch_size   {max_batch_size} ({})", self.batch_limit())?;
         writeln!(text, "  max_queue_delay  {max_queue_delay:?}")?;
         writeln!(text, "  queue_capacity   {queue_capacity}")?;
         writeln!(text, "  decode_threads   {decoders}")?;
+        writeln!(text, "  workers          {workers}")?;
         writeln!(
             text,
             "  pictures         {}",
@@ -59,20 +61,22 @@ impl Description<'_> {
         )?;
         writeln!(
             text,
-            "  memory           {total} bytes: weights {}, {workers} arena of {}, batches {}, outputs {}",
-            need.weights, need.arena, self.staging_bytes, self.output_bytes
+            "  memory           {} bytes, and at most {} with all budgets",
+            self.memory.taken_at_start(),
+            self.memory.items.iter().fold(0_u64, |sum, item| sum.saturating_add(item.bytes()))
         )?;
-        text.push('\n');
-        text.push_str(self.executable.describe().trim_end());
-        text.push('\n');
+        for item in &self.memory.items {
+            writeln!(text, "    {:<33} {} bytes, {}", item.what, item.bytes(), item.place_name())?;
+        }
+        for (executable, device) in self.executables.iter().zip(self.devices) {
+            if self.devices.len() > 1 {
+                write!(text, "\n{}", device.name)?;
+            }
+            text.push('\n');
+            text.push_str(executable.describe().trim_end());
+            text.push('\n');
+        }
         Ok(())
-    }
-
-    /// Bytes that the engine takes.
-    pub(super) fn memory_bytes(&self) -> usize {
-        let need = self.executable.memory_need();
-        let arenas = need.arena.saturating_mul(self.shape.workers);
-        [arenas, self.staging_bytes, self.output_bytes].into_iter().fold(need.weights, usize::saturating_add)
     }
 
     /// Which limit decided.

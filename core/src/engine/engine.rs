@@ -1,81 +1,64 @@
-//! The engine: one model on one device, behind a queue that batches.
+//! The engine: models on devices, each behind a queue that batches, all below one limit of memory.
 
-use super::admission::Admission;
 use super::clock::{Clock, RealClock};
-use super::completion::run_callbacks;
 use super::config::EngineOptions;
-use super::describe::Description;
-use super::hand_over::Input;
-use super::intake::{Decoder, Filler};
-use super::machine::{Cost, Machine, Shape};
-use super::metrics::Metrics;
+use super::devices::Devices;
+use super::lane::{Lane, Plans};
+use super::ledger::{Ledger, write_ledger};
+use super::metrics::{Exposition, Metrics};
+use super::model_id::ModelId;
+use super::models::Models;
 use super::pending::Pending;
-use super::pictures::preprocessor_for;
+use super::readiness::Readiness;
 use super::request::{RequestOptions, Response};
-use super::scheduler::{Channels, Scheduler, forked};
-use super::shutdown::Threads;
-use super::staging::Staging;
+use super::scheduler::forked;
 use super::tenant::{Tenant, Tenants};
-use super::trace::Recorder;
-use super::workshop::Workshop;
-use crate::backend::{Availability, Backend, CompileOptions, Executable, TensorSpec, registry};
+use crate::backend::Backend;
+use crate::backend::registry::{self, Device};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::ImageSource;
 use crate::model::Model;
 use crate::tensor::Tensor;
-use crossbeam::channel::{bounded, unbounded};
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::Path;
+use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Takes pictures or tensors from any number of threads, forms batches, and answers each request once.
 ///
-/// All memory for batches is taken when it is made. Two engines in one process do not disturb each other.
-/// Dropping an engine closes it. A child process made by `fork` cannot use the engines of its parent: it
+/// All memory for batches is taken when a model comes. Most engines have one model; others can be loaded beside it,
+/// swapped for new versions and unloaded, while requests go on. Two engines in one process do not disturb each
+/// other. Dropping an engine closes it. A child process made by `fork` cannot use the engines of its parent: it
 /// gets `ENGINE_CLOSED` from them.
 pub struct Engine {
-    model: Arc<Model>,
-    scheduler: Arc<Scheduler>,
-    admission: Admission,
-    filler: Arc<Filler>,
-    device: String,
-    description: String,
-    threads: Arc<Threads>,
+    /// Held for reading while a request is accepted: a lane that is taken out has accepted its last one.
+    models: RwLock<Models>,
+    /// Held by who loads, swaps or unloads.
+    changing: Mutex<()>,
+    devices: Devices,
+    clock: Arc<dyn Clock>,
+    ledger: Arc<Ledger>,
     tenants: Tenants,
-    close_timeout: Duration,
-    memory_bytes: u64,
+    process: u32,
 }
 
 /// Where an engine runs and what time it lives by.
 pub struct Surroundings {
-    /// Prepares the model and runs it.
-    pub backend: Arc<dyn Backend>,
-    /// Name of the device, for people.
-    pub device: String,
-    /// Why this device, for people.
-    pub reason: String,
+    /// What its models run on.
+    pub devices: Devices,
     /// Decides delays and deadlines.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Engine {
-    /// Prepares `model` for the device, takes all memory and starts the threads. Blocks meanwhile.
+    /// Prepares `model` for the device, takes all memory, proves that it works (see [`Engine::readiness`]) and
+    /// starts the threads. Blocks meanwhile. The model's name in the engine is `default`.
     ///
     /// Fails with `INVALID_ARGUMENT` for an option that is zero where that means unlimited, or beyond use;
-    /// with `DEVICE_UNAVAILABLE`, `OPERATOR_UNSUPPORTED` or `OUT_OF_MEMORY` where the device cannot run it. Device
-    /// `auto` takes the CPU instead, and [`Engine::describe`] says why.
+    /// with `DEVICE_UNAVAILABLE`, `OPERATOR_UNSUPPORTED` or `OUT_OF_MEMORY` where the device cannot run it, the
+    /// last also if it does not hold below `memory_limit`; with `SELF_TEST_FAILED` if it computes wrong results.
+    /// Device `auto` takes the CPU instead, and [`Engine::describe`] says why.
     pub fn new(model: Arc<Model>, options: &EngineOptions) -> Result<Self> {
-        options.check()?;
-        let device = registry::open(&options.device)?;
-        let may_fall_back = options.device == "auto" && device.name != "cpu";
-        match Self::start(Arc::clone(&model), options, Surroundings::on(device)) {
-            Err(error) if may_fall_back && suits_another_device(error.kind()) => {
-                Self::start(model, options, Surroundings::on(registry::cpu_instead(&error)?))
-            }
-            started => started,
-        }
+        let (devices, clock) = (Devices::ByName, Arc::new(RealClock::new()));
+        Self::start(model, options, Surroundings { devices, clock })
     }
 
     /// The same on a backend of the caller's own, whatever `options.device` says: the way in for devices that
@@ -91,144 +74,128 @@ impl Engine {
     /// The same with everything that an engine takes from its surroundings in the caller's hands.
     pub fn start(model: Arc<Model>, options: &EngineOptions, around: Surroundings) -> Result<Self> {
         options.check()?;
-        let tenants = Tenants::new(&options.tenant_weights)?;
-        if let Availability::Unavailable(error) = around.backend.probe() {
-            return Err(error);
-        }
-        let max_batch_size =
-            model.graph().batch_limit.unwrap_or(usize::MAX).min(options.max_batch_size).max(1);
-        let compile = CompileOptions {
-            max_batch_size,
-            threads: options.threads,
-            batch_buckets: options.batch_buckets.clone(),
-            precise: options.precise,
-            tuning: options.tuning.clone(),
-            precision: options.precision,
-            device_memory_limit: options.device_memory_limit,
-        };
-        model.check_file()?;
-        let executable = around.backend.compile(model.graph(), &compile)?;
-        let max_batch_size = max_batch_size.min(executable.max_batch_size());
-        let workers = executable.useful_contexts().max(1);
-        let shape = Shape {
-            max_batch_size,
-            buckets: buckets(&options.batch_buckets, executable.batch_buckets(), max_batch_size),
-            decoders: options.decoders(),
-            workers,
-            // Beside those that run, one is complete and waits, and one is being filled.
-            stagings: workers + 2,
-        };
-
-        let stagings = (0..shape.stagings).map(|_| Staging::new(executable.inputs(), max_batch_size));
-        let stagings: Arc<[Staging]> = stagings.collect::<Result<_>>()?;
-        let (preprocessor, no_pictures) = match preprocessor_for(&model, executable.inputs()) {
-            Ok(preprocessor) => (Some(preprocessor), None),
-            Err(reason) => (None, Some(reason)),
-        };
-        let description = Description {
-            model: &model,
-            options,
-            device: &around.device,
-            reason: &around.reason,
-            executable: &*executable,
-            shape: &shape,
-            staging_bytes: stagings.iter().map(Staging::bytes).sum(),
-            output_bytes: output_bytes(&*executable, max_batch_size).saturating_mul(workers),
-            no_pictures: no_pictures.as_deref(),
-        };
-        let memory_bytes = description.memory_bytes() as u64;
-        let description = description.write();
-        let output_names: Vec<String> =
-            executable.outputs().iter().map(|output| output.name.clone()).collect();
-        let workshop = Workshop {
-            model: Arc::clone(&model),
-            embedding: output_names.iter().position(|name| name == "embedding"),
-            stagings: Arc::clone(&stagings),
-            max_batch_size,
-            executable,
-        };
-        let benches = (0..workers).map(|_| workshop.bench()).collect::<Result<Vec<_>>>()?;
-
-        // A decoder may be told to drop what it holds and, before it has, what to decode next.
-        let (to_decoders, decoders): (Vec<_>, Vec<_>) = (0..shape.decoders).map(|_| bounded(2)).unzip();
-        let (to_workers, batches): (Vec<_>, Vec<_>) = (0..workers).map(|_| bounded(1)).unzip();
-        // Bounded by admission, which counts what lies in it.
-        let (callbacks, deliveries) = unbounded();
-        let channels = Channels { decoders: to_decoders, workers: to_workers, callbacks };
-        let machine = Machine::new(shape, options.policy());
-        let recorder = options.trace.as_deref().map(|path| record(path, &machine)).transpose()?;
-        let scheduler = Arc::new(Scheduler::new(machine, recorder, around.clock, channels));
-        let inputs = workshop.executable.inputs().to_vec();
-        let filler = Arc::new(Filler { stagings: Arc::clone(&stagings), preprocessor });
+        let Surroundings { devices, clock } = around;
         let engine = Self {
-            model: Arc::clone(&model),
-            scheduler: Arc::clone(&scheduler),
-            admission: Admission {
-                limits: options.limits,
-                inputs,
-                outputs: output_names,
-                max_batch_size,
-                decode_budget: options.decode_budget,
-                no_pictures,
-            },
-            filler: Arc::clone(&filler),
-            device: around.device,
-            description,
-            threads: Arc::default(),
-            tenants,
-            close_timeout: options.close_timeout,
-            memory_bytes,
+            models: RwLock::default(),
+            changing: Mutex::default(),
+            devices,
+            clock,
+            ledger: Arc::new(Ledger::new(options)),
+            tenants: Tenants::new(&options.tenant_weights)?,
+            process: std::process::id(),
         };
-
-        // From here on a failure drops the engine, which ends the threads that have started.
-        let threads = &engine.threads;
-        threads.spawn("libvision-complete".into(), true, move || run_callbacks(&deliveries))?;
-        for (index, commands) in decoders.into_iter().enumerate() {
-            let decoder = Decoder {
-                index,
-                scheduler: Arc::clone(&scheduler),
-                commands,
-                limits: options.limits,
-                filler: Arc::clone(&filler),
-            };
-            threads.spawn(format!("libvision-decode-{index}"), false, move || decoder.run())?;
-        }
-        for (index, (batches, bench)) in batches.into_iter().zip(benches).enumerate() {
-            let worker = workshop.worker(Arc::clone(&scheduler), batches, bench);
-            threads.spawn(format!("libvision-worker-{index}"), false, move || worker.run())?;
-        }
-        let (timer, others) = (Arc::clone(&scheduler), Arc::downgrade(threads));
-        let workshop = Arc::new(workshop);
-        threads.spawn("libvision-timer".into(), true, move || {
-            timer.run_timer(|worker| workshop.replace(worker, &timer, &others));
-        })?;
+        engine.load(Models::DEFAULT, model, options)?;
         Ok(engine)
+    }
+
+    /// Loads another model under a name of its own and proves it, while requests go on. Blocks meanwhile. Its queue,
+    /// budgets, decoders and workers are its own, by `options`; limits of memory and weights of tenants are those that
+    /// the engine was made with, for all models together.
+    ///
+    /// Fails as [`Engine::new`], with `INVALID_ARGUMENT` if the name is taken, and with `ENGINE_CLOSED`; the engine
+    /// is then as before.
+    pub fn load(&self, name: &str, model: Arc<Model>, options: &EngineOptions) -> Result<ModelId> {
+        options.check()?;
+        let _alone = self.changing.lock();
+        if self.models.read().find(name).is_ok() {
+            let message = format!("model {name:?} is loaded already; swap it, or take another name");
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+        let lane = self.lane(name, model, options.clone())?;
+        self.put(lane).map(|(id, _)| id)
+    }
+
+    /// Prepares and proves a new version of a model, with the options of the present one; then hands all requests
+    /// to it that come from that moment on. Those accepted before are answered by the version that accepted them,
+    /// and none is refused for the change. Blocks until the last of them is answered, at most the model's
+    /// `close_timeout`; only on one of its own threads, in a callback, not.
+    ///
+    /// Both versions are in memory meanwhile, and in the ledger. Fails as [`Engine::load`], with `INVALID_ARGUMENT` if
+    /// there is no such model; the present version then goes on as before.
+    pub fn swap(&self, name: &str, model: Arc<Model>) -> Result<()> {
+        let alone = self.changing.lock();
+        let options = self.models.read().find(name)?.1.options().clone();
+        let lane = self.lane(name, model, options)?;
+        let (_, old) = self.put(lane)?;
+        // A callback of the old version may want to change models too.
+        drop(alone);
+        if let Some(old) = old {
+            old.close();
+        }
+        Ok(())
+    }
+
+    /// Answers what a model has accepted, as [`Engine::swap`], and gives its memory back; later requests for it get
+    /// `INVALID_ARGUMENT`. The model `default` stays until the engine is closed.
+    pub fn unload(&self, name: &str) -> Result<()> {
+        if name == Models::DEFAULT {
+            let message =
+                "model \"default\" is that of requests that name none; swap it, or close the engine";
+            return Err(Error::new(ErrorKind::InvalidArgument, message));
+        }
+        let old = {
+            let _alone = self.changing.lock();
+            self.models.read().find(name)?;
+            self.models.write().take(name)
+        };
+        if let Some(old) = old {
+            old.close();
+        }
+        Ok(())
+    }
+
+    fn lane(&self, name: &str, model: Arc<Model>, options: EngineOptions) -> Result<Arc<Lane>> {
+        let version = {
+            let models = self.models.read();
+            check_open(&models)?;
+            models.next_version(name)?
+        };
+        let start = |devices: &Devices| {
+            let (model, clock, options) = (Arc::clone(&model), Arc::clone(&self.clock), options.clone());
+            Lane::start(Plans { name, version, model, options, devices, clock, ledger: &self.ledger })
+        };
+        let started = match start(&self.devices) {
+            Err(error)
+                if self.devices.may_fall_back(&options.device) && suits_another_device(error.kind()) =>
+            {
+                start(&Devices::Given(vec![registry::cpu_instead(&error)?]))
+            }
+            started => started,
+        };
+        started.map(Arc::new)
+    }
+
+    fn put(&self, lane: Arc<Lane>) -> Result<(ModelId, Option<Arc<Lane>>)> {
+        let mut models = self.models.write();
+        check_open(&models)?;
+        Ok(models.put(lane))
+    }
+
+    /// The number of a loaded model, for [`RequestOptions::model`]. Fails with `INVALID_ARGUMENT`, naming those that
+    /// are loaded.
+    pub fn model_id(&self, name: &str) -> Result<ModelId> {
+        self.models.read().find(name).map(|(id, _)| id)
+    }
+
+    /// Names of the loaded models, `default` first.
+    pub fn models(&self) -> Vec<String> {
+        self.models.read().loaded().map(|lane| lane.name().to_owned()).collect()
     }
 
     /// Accepts a picture, or refuses at once (`QUEUE_FULL`, `IMAGE_TOO_COSTLY`, `ENGINE_CLOSED`, ...).
     /// Never blocks on other requests. The header of encoded bytes is read here; files are opened later, by
     /// the engine's threads.
     pub fn submit(&self, image: ImageSource, options: RequestOptions) -> Result<Pending> {
-        self.scheduler.check_open()?;
-        let cost = self.admission.check_image(&image, &options)?;
-        self.accept(Input::Image(image), cost, options)
+        self.check_process()?;
+        self.models.read().get(options.model)?.submit(image, options)
     }
 
     /// Accepts input tensors by name, already preprocessed, and copies them into their batch if one has room; the
-    /// first axis is the number of images, at most `max_batch_size`, and 1 for [`Task::Classify`](super::Task::Classify). All images of one request
-    /// run in one batch.
+    /// first axis is the number of images, at most `max_batch_size`, and 1 for
+    /// [`Task::Classify`](super::Task::Classify). All images of one request run in one batch.
     pub fn submit_tensors(&self, inputs: Vec<(String, Tensor)>, options: RequestOptions) -> Result<Pending> {
-        self.scheduler.check_open()?;
-        let (tensors, cost) = self.admission.check_tensors(inputs, &options)?;
-        self.accept(Input::Tensors(tensors), cost, options)
-    }
-
-    fn accept(&self, input: Input, cost: Cost, options: RequestOptions) -> Result<Pending> {
-        let accepted = self.scheduler.accept(input, cost, options)?;
-        if let Some(fill) = accepted.fill {
-            self.filler.fill(fill, &self.scheduler);
-        }
-        Ok(Pending::new(accepted.answer, accepted.id, &self.scheduler))
+        self.check_process()?;
+        self.models.read().get(options.model)?.submit_tensors(inputs, options)
     }
 
     /// Submits and waits.
@@ -242,35 +209,81 @@ impl Engine {
         self.tenants.get(name)
     }
 
-    /// Whether requests are accepted and every worker can run them. A device that is lost turns it off until
-    /// the engine has replaced what was lost.
+    /// Whether requests should be sent here: all models are open, and every worker of theirs has run images whose
+    /// answers are known, at every batch bucket, with the same bits, and has done nothing wrong since. A worker that
+    /// is lost, hangs, or fails a self-test turns it off until another has taken its place and proven itself.
+    pub fn readiness(&self) -> Readiness {
+        if let Err(error) = self.check_process() {
+            return Readiness::NotReady { reason: error.message().into() };
+        }
+        let models = self.models.read();
+        if let Err(error) = check_open(&models) {
+            return Readiness::NotReady { reason: error.message().into() };
+        }
+        let of = |lane: &Arc<Lane>| (lane.readiness(), lane.name().to_owned());
+        let unready = models.loaded().map(of).find(|(readiness, _)| *readiness != Readiness::Ready);
+        match unready {
+            Some((Readiness::NotReady { reason }, name)) => {
+                Readiness::NotReady { reason: format!("model {name:?}: {reason}") }
+            }
+            _ => Readiness::Ready,
+        }
+    }
+
+    /// Whether [`Engine::readiness`] is that.
     pub fn is_ready(&self) -> bool {
-        forked(self.scheduler.process()).is_none() && self.scheduler.is_ready()
+        self.readiness() == Readiness::Ready
     }
 
-    /// Everything counted and measured so far.
+    /// Everything counted and measured of the model `default`.
     pub fn metrics(&self) -> Metrics {
-        Metrics { memory_bytes: self.memory_bytes, ..self.scheduler.metrics() }
+        self.first(|lane| lane.metrics())
     }
 
-    /// The model.
-    pub fn model(&self) -> &Arc<Model> {
-        &self.model
+    /// Everything counted and measured of this model. Fails with `INVALID_ARGUMENT`.
+    pub fn metrics_of(&self, name: &str) -> Result<Metrics> {
+        self.models.read().find(name).map(|(_, lane)| lane.metrics())
     }
 
-    /// The device taken, `cpu` or `cuda:N`.
-    pub fn device(&self) -> &str {
-        &self.device
+    /// Everything counted and measured of all models, and the ledger, as text for Prometheus.
+    pub fn prometheus(&self) -> String {
+        let all: Vec<Metrics> = self.models.read().loaded().map(|lane| lane.metrics()).collect();
+        let mut text = Exposition(&all).to_string();
+        // Writing to a string does not fail.
+        let _ = write_ledger(&mut text, &self.ledger);
+        text
     }
 
-    /// Largest batch, after the model's own limit.
+    /// The model `default`.
+    pub fn model(&self) -> Arc<Model> {
+        self.first(|lane| Arc::clone(lane.model()))
+    }
+
+    /// The device of the model `default`, `cpu` or `cuda:N`; several with commas between.
+    pub fn device(&self) -> String {
+        self.first(|lane| lane.device().to_owned())
+    }
+
+    /// Largest batch of the model `default`, after the model's own limit.
     pub fn max_batch_size(&self) -> usize {
-        self.admission.max_batch_size
+        self.first(Lane::max_batch_size)
     }
 
-    /// Device and why, options in force, plan, fusions, memory; for people.
+    /// Device and why, options in force, plan, fusions, memory, of the model `default`; for people.
     pub fn describe(&self) -> String {
-        self.description.clone()
+        self.first(|lane| lane.describe().to_owned())
+    }
+
+    /// In a forked child the locks may be held for ever.
+    fn check_process(&self) -> Result<()> {
+        forked(self.process).map_or(Ok(()), Err)
+    }
+
+    fn first<T>(&self, of: impl Fn(&Lane) -> T) -> T {
+        match self.models.read().loaded().next() {
+            Some(lane) => of(lane),
+            None => unreachable!("an engine has its first model from the start to the end"),
+        }
     }
 
     /// Accepts nothing more, answers what was accepted, calls the callbacks, then stops the threads.
@@ -279,43 +292,33 @@ impl Engine {
     /// Only in a callback, on the engine's own thread, it returns at once and the engine stops after the
     /// callbacks.
     pub fn close(&self) {
-        // In a forked child there are no threads to stop, and their locks may be held for ever.
-        if forked(self.scheduler.process()).is_none() {
-            self.scheduler.close(self.close_timeout);
-            if !self.threads.are_asking() {
-                self.scheduler.wait_drained();
-                self.threads.join();
-            }
+        if self.check_process().is_err() {
+            return;
         }
+        let lanes: Vec<Arc<Lane>> = {
+            let mut models = self.models.write();
+            models.is_closed = true;
+            models.loaded().map(Arc::clone).collect()
+        };
+        lanes.iter().for_each(|lane| lane.stop_accepting());
+        lanes.iter().for_each(|lane| lane.close());
     }
 }
 
 /// Whether a model that one device refuses may do on another.
 fn suits_another_device(kind: ErrorKind) -> bool {
     use ErrorKind::*;
-    matches!(kind, OperatorUnsupported | DeviceUnavailable | DeviceLost | OutOfMemory | TuningMismatch)
+    matches!(
+        kind,
+        OperatorUnsupported | DeviceUnavailable | DeviceLost | OutOfMemory | TuningMismatch | SelfTestFailed
+    )
 }
 
-fn record(path: &Path, machine: &Machine) -> Result<Recorder> {
-    let file = File::create(path).map_err(|error| Error::from_io(path, error))?;
-    Recorder::new(Box::new(BufWriter::new(file)), machine).map_err(|error| Error::from_io(path, error))
-}
-
-/// Sizes that batches are run at: what was asked for, unless the device has its own. The largest is one of them.
-fn buckets(asked: &[usize], own: &[usize], max_batch_size: usize) -> Vec<usize> {
-    let mut buckets = if own.is_empty() { asked } else { own }.to_vec();
-    for size in &mut buckets {
-        *size = max_batch_size.min(*size);
+fn check_open(models: &Models) -> Result<()> {
+    match models.is_closed {
+        true => Err(Error::new(ErrorKind::EngineClosed, "the engine is closed")),
+        false => Ok(()),
     }
-    buckets.extend((!buckets.is_empty()).then_some(max_batch_size));
-    buckets.sort_unstable();
-    buckets.dedup();
-    buckets
-}
-
-fn output_bytes(executable: &dyn Executable, max_batch_size: usize) -> usize {
-    let floats: usize = executable.outputs().iter().map(TensorSpec::elements_per_image).sum();
-    floats.saturating_mul(max_batch_size).saturating_mul(size_of::<f32>())
 }
 
 impl Drop for Engine {
@@ -325,19 +328,10 @@ impl Drop for Engine {
 }
 
 impl Surroundings {
-    /// The real clock, and a device of the registry.
-    fn on(device: registry::Device) -> Self {
-        let registry::Device { name, backend, reason, .. } = device;
-        Self { backend, device: name, reason, clock: Arc::new(RealClock::new()) }
-    }
-
     /// The real clock, and the backend under its own name.
     pub fn of(backend: Arc<dyn Backend>) -> Self {
-        Self {
-            device: backend.name().into(),
-            reason: "the caller's own backend".into(),
-            backend,
-            clock: Arc::new(RealClock::new()),
-        }
+        let (name, reason) = (backend.name().to_owned(), "the caller's own backend".to_owned());
+        let device = Device { what: name.clone(), name, backend, reason };
+        Self { devices: Devices::Given(vec![device]), clock: Arc::new(RealClock::new()) }
     }
 }

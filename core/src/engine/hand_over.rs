@@ -55,6 +55,13 @@ pub(super) struct Batch {
     pub(super) members: Vec<(StagedRequest, Place)>,
 }
 
+/// What a worker is told.
+pub(super) enum WorkerCommand {
+    Run(Batch),
+    /// Run an image whose answer is known.
+    Test(RunId),
+}
+
 /// Answers of a batch, or of one request that failed before it.
 pub(super) type Answers = Vec<(RequestId, Result<Response>)>;
 

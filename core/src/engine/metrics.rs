@@ -1,8 +1,9 @@
 //! What an engine counts and measures, as a snapshot and as text for Prometheus.
 
 use super::machine::{Counters, Refusal};
+use super::memory_plan::MemoryPlan;
 use super::request::Timing;
-use std::fmt::Write;
+use std::fmt;
 use std::time::Duration;
 
 /// Upper ends of the buckets of a [`Histogram`], in seconds: from 50 us, each about 2.5 times the one before.
@@ -108,9 +109,13 @@ impl Histograms {
     }
 }
 
-/// An engine at one moment.
+/// One version of one model in an engine, at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metrics {
+    /// The model's name in the engine.
+    pub model: String,
+    /// Counts the models that had this name, from 1; a new version starts counting anew.
+    pub version: u64,
     /// Totals since the start.
     pub counters: Counters,
     /// Accepted and not yet given to a worker.
@@ -123,27 +128,30 @@ pub struct Metrics {
     pub encoded_bytes: u64,
     /// Bytes that decoders take.
     pub decode_bytes: u64,
-    /// Bytes that the engine took at its start: weights, arenas, batches, outputs.
+    /// Bytes that were taken at the start: weights, arenas, batches, outputs.
     pub memory_bytes: u64,
-    /// Whether requests are accepted and every worker can run them.
+    /// All that it comes to in the worst case.
+    pub memory: MemoryPlan,
+    /// See [`Engine::readiness`](super::Engine::readiness).
     pub is_ready: bool,
+    /// How often, since the start, memory was taken or something compiled, tuned or captured for a run: 0, unless a
+    /// worker had to be replaced.
+    pub cold_paths: u64,
     /// Where the time of requests with a result went.
     pub histograms: Histograms,
 }
 
 impl Metrics {
-    /// The text that Prometheus reads (exposition format 0.0.4); every name begins with `libvision_`.
+    /// The text that Prometheus reads (exposition format 0.0.4); every name begins with `libvision_` and has the
+    /// labels `model` and `version`.
     pub fn prometheus(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string does not fail.
-        let _ = self.write_to(&mut text);
-        text
+        Exposition(std::slice::from_ref(self)).to_string()
     }
 
-    fn write_to(&self, text: &mut String) -> std::fmt::Result {
+    fn totals(&self) -> [(&'static str, u64); 13] {
         let Counters { arrived, accepted, delivered, runs, images, padding, splits, .. } = self.counters;
-        let Counters { stuck, lost, rebuilt, self_tests, .. } = self.counters;
-        let totals = [
+        let Counters { stuck, lost, rebuilt, self_tests, self_tests_failed, .. } = self.counters;
+        [
             ("requests_arrived_total", arrived),
             ("requests_accepted_total", accepted),
             ("requests_delivered_total", delivered),
@@ -155,16 +163,13 @@ impl Metrics {
             ("workers_lost_total", lost),
             ("workers_rebuilt_total", rebuilt),
             ("self_tests_total", self_tests),
-        ];
-        for (name, value) in totals {
-            writeln!(text, "# TYPE libvision_{name} counter\nlibvision_{name} {value}")?;
-        }
-        writeln!(text, "# TYPE libvision_requests_refused_total counter")?;
-        for refusal in Refusal::ALL {
-            let (reason, value) = (refusal.name(), self.counters.refused(refusal));
-            writeln!(text, "libvision_requests_refused_total{{reason=\"{reason}\"}} {value}")?;
-        }
-        let gauges = [
+            ("self_tests_failed_total", self_tests_failed),
+            ("cold_path_total", self.cold_paths),
+        ]
+    }
+
+    fn gauges(&self) -> [(&'static str, u64); 7] {
+        [
             ("queued", self.queued as u64),
             ("waiting", self.waiting as u64),
             ("in_flight", self.in_flight as u64),
@@ -172,23 +177,74 @@ impl Metrics {
             ("decode_bytes", self.decode_bytes),
             ("memory_bytes", self.memory_bytes),
             ("ready", u64::from(self.is_ready)),
-        ];
-        for (name, value) in gauges {
-            writeln!(text, "# TYPE libvision_{name} gauge\nlibvision_{name} {value}")?;
-        }
-        for (name, histogram) in self.histograms.named() {
-            writeln!(text, "# TYPE libvision_{name} histogram")?;
-            let mut below = 0;
-            for (end, count) in histogram.ends.iter().zip(histogram.buckets) {
-                below += count;
-                writeln!(text, "libvision_{name}_bucket{{le=\"{end}\"}} {below}")?;
+        ]
+    }
+
+    fn labels(&self) -> String {
+        let escaped = self.model.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        format!("model=\"{escaped}\",version=\"{}\"", self.version)
+    }
+}
+
+/// All models of an engine as Prometheus reads them: each name once, with a line for each model.
+pub(super) struct Exposition<'a>(pub(super) &'a [Metrics]);
+
+impl fmt::Display for Exposition<'_> {
+    fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(first) = self.0.first() else { return Ok(()) };
+        for (at, (name, _)) in first.totals().iter().enumerate() {
+            writeln!(text, "# TYPE libvision_{name} counter")?;
+            for metrics in self.0 {
+                writeln!(text, "libvision_{name}{{{}}} {}", metrics.labels(), metrics.totals()[at].1)?;
             }
-            let Histogram { sum, count, .. } = histogram;
-            writeln!(text, "libvision_{name}_bucket{{le=\"+Inf\"}} {count}")?;
-            writeln!(text, "libvision_{name}_sum {sum}\nlibvision_{name}_count {count}")?;
+        }
+        writeln!(text, "# TYPE libvision_requests_refused_total counter")?;
+        for metrics in self.0 {
+            for refusal in Refusal::ALL {
+                let (reason, value) = (refusal.name(), metrics.counters.refused(refusal));
+                let labels = metrics.labels();
+                writeln!(text, "libvision_requests_refused_total{{{labels},reason=\"{reason}\"}} {value}")?;
+            }
+        }
+        for (at, (name, _)) in first.gauges().iter().enumerate() {
+            writeln!(text, "# TYPE libvision_{name} gauge")?;
+            for metrics in self.0 {
+                writeln!(text, "libvision_{name}{{{}}} {}", metrics.labels(), metrics.gauges()[at].1)?;
+            }
+        }
+        writeln!(text, "# TYPE libvision_plan_bytes gauge")?;
+        for metrics in self.0 {
+            for item in &metrics.memory.items {
+                let (labels, place, what) = (metrics.labels(), item.place_name(), item.what);
+                let bytes = item.bytes();
+                writeln!(text, "libvision_plan_bytes{{{labels},place=\"{place}\",what=\"{what}\"}} {bytes}")?;
+            }
+        }
+        for (at, (name, _)) in first.histograms.named().iter().enumerate() {
+            writeln!(text, "# TYPE libvision_{name} histogram")?;
+            for metrics in self.0 {
+                write_histogram(text, name, &metrics.labels(), metrics.histograms.named()[at].1)?;
+            }
         }
         Ok(())
     }
+}
+
+fn write_histogram(
+    text: &mut fmt::Formatter<'_>,
+    name: &str,
+    labels: &str,
+    histogram: &Histogram,
+) -> fmt::Result {
+    let mut below = 0;
+    for (end, count) in histogram.ends.iter().zip(histogram.buckets) {
+        below += count;
+        writeln!(text, "libvision_{name}_bucket{{{labels},le=\"{end}\"}} {below}")?;
+    }
+    let Histogram { sum, count, .. } = histogram;
+    writeln!(text, "libvision_{name}_bucket{{{labels},le=\"+Inf\"}} {count}")?;
+    writeln!(text, "libvision_{name}_sum{{{labels}}} {sum}")?;
+    writeln!(text, "libvision_{name}_count{{{labels}}} {count}")
 }
 
 #[cfg(test)]

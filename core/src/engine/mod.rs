@@ -2,7 +2,10 @@
 //!
 //! | file | job |
 //! | --- | --- |
-//! | `engine` | the public face; puts the parts together |
+//! | `engine`, `models`, `model_id` | the public face: models by name |
+//! | `lane` | one version of one model: puts the parts together |
+//! | `devices`, `ledger`, `memory_plan` | what it runs on, and what memory it comes to |
+//! | `golden`, `readiness` | the proof that it computes what it should |
 //! | `admission` | what is refused at the door |
 //! | `cost`, `tenant` | what a request takes, and whose it is |
 //! | `machine` | the state machine that decides who is accepted, decoded, run with whom, and when |
@@ -22,14 +25,22 @@ mod completion;
 mod config;
 mod cost;
 mod describe;
+mod devices;
 mod engine;
+mod golden;
 mod hand_over;
 mod intake;
+mod lane;
+mod ledger;
 pub mod machine;
+mod memory_plan;
 mod metrics;
+mod model_id;
+mod models;
 mod panic;
 mod pending;
 mod pictures;
+mod readiness;
 mod refusal;
 mod request;
 mod scheduler;
@@ -43,10 +54,14 @@ mod worker;
 mod workshop;
 
 pub use config::EngineOptions;
+pub use devices::Devices;
 pub use engine::{Engine, Surroundings};
 pub use machine::{Priority, Window as BatchWindow};
+pub use memory_plan::{MemoryItem, MemoryPlan, Place};
 pub use metrics::{Histogram, Histograms, Metrics};
+pub use model_id::ModelId;
 pub use pending::{Canceller, Pending};
+pub use readiness::Readiness;
 pub use request::{Prediction, RequestOptions, Response, Task, Timing};
 pub use tenant::Tenant;
 pub use trace_context::TraceContext;

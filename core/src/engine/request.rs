@@ -1,6 +1,7 @@
 //! What a caller asks for and what it gets.
 
 use super::machine::Priority;
+use super::model_id::ModelId;
 use super::tenant::Tenant;
 use super::trace_context::TraceContext;
 use crate::tensor::Tensor;
@@ -42,6 +43,9 @@ pub struct RequestOptions {
     pub tenant: Tenant,
     /// The distributed trace that it belongs to: carried to the answer and into the request's span.
     pub trace_context: Option<TraceContext>,
+    /// Which of the engine's models it is for; see [`Engine::model_id`](super::Engine::model_id). The one that the
+    /// engine was made with, if nothing is said.
+    pub model: ModelId,
 }
 
 /// One label with its score.

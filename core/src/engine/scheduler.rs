@@ -5,9 +5,11 @@ use super::clock::{Bell, Clock, Time};
 use super::completion::{Answer, Completer, Delivery};
 use super::hand_over::{
     Answers, Batch, Decoded, DecodedRequest, DecoderCommand, Fill, Input, Request, StagedRequest, Stamps,
+    WorkerCommand,
 };
 use super::machine::{Action, Cost, Event, Machine, Place, RequestId, RunId, RunOutcome};
 use super::metrics::{Histograms, Metrics};
+use super::readiness::Readiness;
 use super::refusal::error_of;
 use super::request::{RequestOptions, Response};
 use super::spans::RequestSpan;
@@ -53,6 +55,8 @@ struct State {
     /// Until when the thread that lets time pass sleeps; `None` is for ever.
     asleep_until: Option<Time>,
     histograms: Histograms,
+    /// Of a run, a test, or the making of a worker.
+    last_failure: Option<String>,
     recorder: Option<Recorder>,
     /// Gone once the engine has closed, which ends the threads that receive.
     channels: Option<Channels>,
@@ -79,7 +83,7 @@ struct Arrival {
 /// done with what it has.
 pub(super) struct Channels {
     pub(super) decoders: Vec<Sender<DecoderCommand>>,
-    pub(super) workers: Vec<Sender<Batch>>,
+    pub(super) workers: Vec<Sender<WorkerCommand>>,
     pub(super) callbacks: Sender<Delivery>,
 }
 
@@ -147,6 +151,7 @@ impl Scheduler {
             lost_workers: Vec::new(),
             asleep_until: None,
             histograms: Histograms::default(),
+            last_failure: None,
             recorder,
             channels: Some(channels),
         };
@@ -168,7 +173,7 @@ impl Scheduler {
         self.process
     }
 
-    /// Everything counted and measured; `memory_bytes` is for the caller to fill in.
+    /// Everything counted and measured; what the machine does not know is for the caller to fill in.
     pub(super) fn metrics(&self) -> Metrics {
         let state = self.state.lock();
         let machine = &state.machine;
@@ -179,15 +184,20 @@ impl Scheduler {
             in_flight: machine.in_flight(),
             encoded_bytes: machine.encoded_bytes(),
             decode_bytes: machine.decode_bytes(),
-            memory_bytes: 0,
-            is_ready: machine.is_ready(),
             histograms: state.histograms.clone(),
+            ..Metrics::default()
         }
     }
 
     /// Whether requests are accepted and every worker can run them.
-    pub(super) fn is_ready(&self) -> bool {
-        self.state.lock().machine.is_ready()
+    pub(super) fn readiness(&self, is_proven: bool) -> Readiness {
+        let state = self.state.lock();
+        Readiness::of(state.machine.unready(), is_proven, state.last_failure.as_deref())
+    }
+
+    /// A run, or a test, has failed for this reason; how it ended is told apart from that.
+    pub(super) fn failed(&self, error: &Error) {
+        self.state.lock().last_failure = Some(error.message().to_owned());
     }
 
     /// Why a request that came now would be refused whatever it brings, to spare the look at it.
@@ -325,14 +335,16 @@ impl Scheduler {
         aftermath.settle();
     }
 
-    /// A worker was made anew, or could not be; `commands` leads to the new one.
-    pub(super) fn rebuilt(&self, worker: usize, commands: Option<Sender<Batch>>) {
+    /// A worker was made anew, or could not be and why; `commands` leads to the new one.
+    pub(super) fn rebuilt(&self, worker: usize, commands: std::result::Result<Sender<WorkerCommand>, &str>) {
         let mut aftermath = Aftermath::default();
         {
             let state = &mut *self.state.lock();
-            let succeeded = commands.is_some();
-            if let (Some(channels), Some(commands)) = (&mut state.channels, commands) {
-                channels.workers[worker] = commands;
+            let succeeded = commands.is_ok();
+            match (&mut state.channels, commands) {
+                (Some(channels), Ok(commands)) => channels.workers[worker] = commands,
+                (_, Err(problem)) => state.last_failure = Some(problem.to_owned()),
+                (None, Ok(_)) => {}
             }
             self.step(state, self.now(), Event::Rebuilt { worker, succeeded }, &mut aftermath);
         }
@@ -432,16 +444,9 @@ impl Scheduler {
                         }
                     }
                     aftermath.is_running = true;
-                    if let Some(channels) = &state.channels {
-                        let _ = channels.workers[worker].send(Batch { run, staging, size, members });
-                    }
+                    state.tell_worker(worker, WorkerCommand::Run(Batch { run, staging, size, members }));
                 }
-                Action::Test { worker, run } => {
-                    if let Some(channels) = &state.channels {
-                        let batch = Batch { run, staging: 0, size: 0, members: Vec::new() };
-                        let _ = channels.workers[worker].send(batch);
-                    }
-                }
+                Action::Test { worker, run } => state.tell_worker(worker, WorkerCommand::Test(run)),
                 Action::Rebuild { worker } => {
                     state.lost_workers.push(worker);
                     self.bell.ring();
@@ -484,6 +489,12 @@ impl State {
     fn tell_decoder(&self, decoder: usize, command: DecoderCommand) {
         if let Some(channels) = &self.channels {
             let _ = channels.decoders[decoder].send(command);
+        }
+    }
+
+    fn tell_worker(&self, worker: usize, command: WorkerCommand) {
+        if let Some(channels) = &self.channels {
+            let _ = channels.workers[worker].send(command);
         }
     }
 

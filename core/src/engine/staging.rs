@@ -29,11 +29,6 @@ impl Staging {
             Error::new(ErrorKind::Internal, format!("slots {slots:?} of a batch were given out twice"))
         })
     }
-
-    /// Bytes taken.
-    pub(super) fn bytes(&self) -> usize {
-        self.inputs.iter().map(|buffer| buffer.bytes()).sum()
-    }
 }
 
 /// Buffers for what a batch gives, one for each of the executable's outputs. Fails with `OUT_OF_MEMORY`.

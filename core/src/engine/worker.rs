@@ -1,17 +1,16 @@
 //! Workers: threads that own an execution context, run batches, and turn outputs into answers.
 
 use super::clock::Time;
-use super::hand_over::{Answers, Batch, StagedRequest};
+use super::hand_over::{Answers, Batch, StagedRequest, WorkerCommand};
 use super::machine::{Place, RunOutcome};
 use super::panic::contained;
 use super::request::{Prediction, Response, Task, Timing};
 use super::scheduler::Scheduler;
 use super::spans;
-use super::staging::Staging;
-use crate::backend::{Executable, ExecutionContext, TensorSpec};
+use super::workshop::{Bench, Workshop};
+use crate::backend::TensorSpec;
 use crate::error::{Error, ErrorKind, Result};
-use crate::memory::{AlignedFloats, SlotLease};
-use crate::model::Model;
+use crate::memory::SlotLease;
 use crate::postprocess::{label, top_k};
 use crate::tensor::Tensor;
 use crossbeam::channel::{Receiver, TryRecvError};
@@ -22,15 +21,11 @@ use std::time::Duration;
 /// One worker.
 pub(super) struct Worker {
     pub(super) scheduler: Arc<Scheduler>,
-    pub(super) batches: Receiver<Batch>,
-    pub(super) stagings: Arc<[Staging]>,
-    pub(super) model: Arc<Model>,
-    pub(super) executable: Arc<dyn Executable>,
-    pub(super) context: Box<dyn ExecutionContext>,
-    /// One for each of the executable's outputs, for the largest batch.
-    pub(super) outputs: Vec<AlignedFloats>,
-    /// Which output is the embedding.
-    pub(super) embedding: Option<usize>,
+    pub(super) commands: Receiver<WorkerCommand>,
+    pub(super) workshop: Arc<Workshop>,
+    pub(super) bench: Bench,
+    /// The context's own count, as far as it was added up.
+    pub(super) cold_paths: u64,
 }
 
 /// For how long a worker looks out for the next batch before it sleeps: waking it takes about as long.
@@ -48,35 +43,65 @@ impl Worker {
     /// Runs batches until the engine has closed, or until its state cannot be trusted: then another worker
     /// takes its place.
     pub(super) fn run(mut self) {
-        while let Some(batch) = self.next_batch() {
-            let images = batch.members.iter().map(|(_, place)| place.slots).sum();
-            let span = spans::run(batch.run, images, batch.size);
-            let answers = span.in_scope(|| contained("running a batch", || self.run_batch(&batch)));
-            spans::run_ended(span, answers.as_ref().err());
-            let (outcome, answers) = match answers {
-                Ok(answers) => (RunOutcome::Succeeded, answers),
-                Err(error) => (outcome_of(error.kind()), same_for_all(&batch, &error)),
+        while let Some(command) = self.next_command() {
+            let (run, outcome, answers) = match &command {
+                WorkerCommand::Run(batch) => {
+                    let images = batch.members.iter().map(|(_, place)| place.slots).sum();
+                    let span = spans::run(batch.run, images, batch.size);
+                    let answers = span.in_scope(|| contained("running a batch", || self.run_batch(batch)));
+                    spans::run_ended(span, answers.as_ref().err());
+                    let (outcome, answers) = match answers {
+                        Ok(answers) => (RunOutcome::Succeeded, answers),
+                        Err(error) => {
+                            self.scheduler.failed(&error);
+                            (outcome_of(error.kind()), same_for_all(batch, &error))
+                        }
+                    };
+                    (batch.run, outcome, answers)
+                }
+                WorkerCommand::Test(run) => (*run, self.test(), Answers::new()),
             };
-            if outcome == RunOutcome::Lost {
-                let Self { scheduler, context, outputs, .. } = self;
+            self.count_cold_paths();
+            let is_test = matches!(command, WorkerCommand::Test(_));
+            // What gives a wrong answer is as lost as what gives none.
+            if outcome == RunOutcome::Lost || is_test && outcome != RunOutcome::Succeeded {
+                let Self { scheduler, bench, .. } = self;
                 // Its memory may be needed for the next one.
-                drop((context, outputs));
-                return scheduler.run_done(batch.run, outcome, answers);
+                drop(bench);
+                return scheduler.run_done(run, outcome, answers);
             }
-            self.scheduler.run_done(batch.run, outcome, answers);
+            self.scheduler.run_done(run, outcome, answers);
         }
     }
 
-    fn next_batch(&self) -> Option<Batch> {
+    fn next_command(&self) -> Option<WorkerCommand> {
         let began = std::time::Instant::now();
         while began.elapsed() < LOOK_OUT {
-            match self.batches.try_recv() {
-                Ok(batch) => return Some(batch),
+            match self.commands.try_recv() {
+                Ok(command) => return Some(command),
                 Err(TryRecvError::Disconnected) => return None,
                 Err(TryRecvError::Empty) => std::hint::spin_loop(),
             }
         }
-        self.batches.recv().ok()
+        self.commands.recv().ok()
+    }
+
+    fn test(&mut self) -> RunOutcome {
+        let Self { workshop, bench, .. } = self;
+        let test = || workshop.self_test.check(&mut *bench.context, &mut bench.outputs);
+        match contained("running a known image", test) {
+            Ok(()) => RunOutcome::Succeeded,
+            Err(error) => {
+                self.scheduler.failed(&error);
+                outcome_of(error.kind())
+            }
+        }
+    }
+
+    fn count_cold_paths(&mut self) {
+        let so_far = self.bench.context.cold_paths();
+        self.workshop.add_cold_paths(so_far.saturating_sub(self.cold_paths));
+        self.cold_paths = so_far;
     }
 
     fn run_batch(&mut self, batch: &Batch) -> Result<Answers> {
@@ -84,24 +109,26 @@ impl Worker {
         let end = batch.members.last().map_or(0, |(_, place)| place.first_slot + place.slots);
         // What fills the bucket up is computed and read by nobody.
         let batch_size = batch.size;
-        let mut leases = self.stagings[batch.staging].lease(0..end.max(batch_size))?;
-        close_gaps(batch, &mut leases, self.executable.inputs());
+        let mut leases = self.workshop.stagings[batch.staging].lease(0..end.max(batch_size))?;
+        let executable = Arc::clone(&self.bench.executable);
+        close_gaps(batch, &mut leases, executable.inputs());
 
-        let inputs = leases.iter().zip(self.executable.inputs());
+        let inputs = leases.iter().zip(executable.inputs());
         let inputs: Vec<&[f32]> =
             inputs.map(|(lease, spec)| &lease[..batch_size * spec.elements_per_image()]).collect();
-        let specs = self.executable.outputs();
+        let (specs, embedding) = (executable.outputs(), self.workshop.embedding);
         let mut outputs: Vec<&mut [f32]> = self
+            .bench
             .outputs
             .iter_mut()
             .zip(specs)
             .enumerate()
             .map(|(output, (buffer, spec))| {
-                let wanted = batch.members.iter().any(|(r, _)| wants(r.options.task, output, self.embedding));
+                let wanted = batch.members.iter().any(|(r, _)| wants(r.options.task, output, embedding));
                 &mut buffer[..if wanted { batch_size * spec.elements_per_image() } else { 0 }]
             })
             .collect();
-        self.context.run(batch_size, &inputs, &mut outputs)?;
+        self.bench.context.run(batch_size, &inputs, &mut outputs)?;
         drop(leases);
         let images = batch.members.iter().map(|(_, place)| place.slots).sum();
         let run = Run { started, computed: self.scheduler.now(), batch_size: images };
@@ -141,21 +168,22 @@ impl Worker {
         };
         match request.options.task {
             Task::Classify { top_k: k, min_score } => {
-                let classes = self.executable.outputs()[0].elements_per_image();
-                let scores = &mut self.outputs[0][slots.start * classes..slots.end * classes];
-                self.model.head().apply(scores);
+                let classes = self.bench.executable.outputs()[0].elements_per_image();
+                let scores = &mut self.bench.outputs[0][slots.start * classes..slots.end * classes];
+                self.workshop.model.head().apply(scores);
                 let named = |ranked: crate::postprocess::Ranked| Prediction {
                     class_index: ranked.class_index,
-                    label: label(self.model.labels(), ranked.class_index),
+                    label: label(self.workshop.model.labels(), ranked.class_index),
                     score: ranked.score,
                 };
                 response.predictions = top_k(scores, k, min_score).into_iter().map(named).collect();
             }
             task => {
-                for (output, spec) in self.executable.outputs().iter().enumerate() {
-                    if wants(task, output, self.embedding) {
+                for (output, spec) in self.bench.executable.outputs().iter().enumerate() {
+                    if wants(task, output, self.workshop.embedding) {
                         let size = spec.elements_per_image();
-                        let elements = self.outputs[output][slots.start * size..slots.end * size].to_vec();
+                        let elements =
+                            self.bench.outputs[output][slots.start * size..slots.end * size].to_vec();
                         let tensor = Tensor::new(&spec.shape_for(slots.len()), elements)?;
                         response.outputs.push((spec.name.clone(), tensor));
                     }

@@ -1,5 +1,6 @@
 //! How fast a model runs on a device of this machine: without a queue, whole or step by step.
 
+mod golden;
 mod measurement;
 mod model;
 mod runner;

@@ -27,6 +27,7 @@ impl Model {
             labels,
             head,
             notes: Vec::new(),
+            golden: None,
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use super::config::{self, ModelConfig, default_preprocessing};
 use super::directory::{Candidates, candidates};
+use super::golden::{GOLDEN_FILE, Golden};
 use super::model::{LoadOptions, Model};
 use super::outputs::name_outputs;
 use super::weights;
@@ -74,6 +75,7 @@ impl Loader<'_> {
             let_go_of_other_files(&mut graph, &read, mapped.as_ref())?;
         }
         let labels = self.labels(&graph)?;
+        let golden = self.golden()?;
         // "." has no name of its own.
         let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
         let stem = if path.is_dir() { whole.file_name() } else { whole.file_stem() };
@@ -90,6 +92,7 @@ impl Loader<'_> {
             labels,
             head,
             notes,
+            golden,
         })
     }
 
@@ -175,6 +178,15 @@ impl Loader<'_> {
             ));
         }
         Ok((head, spec.clone()))
+    }
+
+    /// The stored answers, if there are any.
+    fn golden(&mut self) -> Result<Option<Golden>> {
+        let golden = Golden::read(self.folder)?;
+        if golden.is_some() {
+            self.notes.push(format!("answers to golden images from {GOLDEN_FILE}"));
+        }
+        Ok(golden)
     }
 
     /// Labels, as many as the network has classes.

@@ -1,5 +1,6 @@
 //! What a loaded model holds.
 
+use super::golden::Golden;
 use super::load::{class_count, load};
 use crate::error::Result;
 use crate::graph::Graph;
@@ -20,6 +21,7 @@ pub struct Model {
     pub(crate) labels: Vec<String>,
     pub(crate) head: Head,
     pub(crate) notes: Vec<String>,
+    pub(crate) golden: Option<Golden>,
 }
 
 /// What the caller knows better than the files.
@@ -104,6 +106,16 @@ impl Model {
     /// What turns logits into scores.
     pub fn head(&self) -> Head {
         self.head
+    }
+
+    /// Answers that the model's files say are right, for engines to prove a device with.
+    pub fn golden(&self) -> Option<&Golden> {
+        self.golden.as_ref()
+    }
+
+    /// The same model with these answers in place of those of its files.
+    pub fn with_golden(self, golden: Golden) -> Self {
+        Self { golden: Some(golden), ..self }
     }
 
     /// What was read, the passes that fired and how often, in lines for people.

@@ -230,6 +230,7 @@ impl Truth {
         self.workers[run.worker] = Worker::Idle;
         let Some(staging) = run.staging else {
             if outcome != RunOutcome::Succeeded {
+                self.counters.self_tests_failed += 1;
                 self.is_lost(run.worker);
             }
             return;

@@ -2,11 +2,12 @@
 //! which slot they came from.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+use libvision::backend::registry::Device;
 use libvision::backend::{
     Availability, Backend, CompileOptions, Executable, ExecutionContext, MemoryNeed, TensorSpec,
 };
-use libvision::engine::Surroundings;
 use libvision::engine::clock::ManualClock;
+use libvision::engine::{Devices, Surroundings};
 use libvision::graph::{Dim, Graph, Op, Output, Value, ValueKind};
 use libvision::preprocess::{CropPolicy, Layout, ResizeFilter, ResizeMode};
 use libvision::{
@@ -14,6 +15,7 @@ use libvision::{
     PixelFormat, PreprocessSpec, RawPixels, RequestOptions, Response, Result, Task, Tensor,
 };
 use parking_lot::{Condvar, Mutex};
+use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,6 +39,8 @@ pub enum Fault {
     Hang,
     /// There is memory for so many images.
     Memory(usize),
+    /// One bit of the answer is another, in runs of so many images; 0 is all.
+    Wrong(usize),
 }
 
 /// The test's hand on all runs of a [`Stub`].
@@ -59,6 +63,10 @@ struct State {
     /// Runs that hang go on once this is more than the number they found.
     hanging_released: usize,
     refuses_contexts: bool,
+    /// The fault begins with this run, counted in `begun`.
+    fault_from: usize,
+    /// And ends with it.
+    fault_once: bool,
 }
 
 /// A test's hold on a [`Control`]. When the test fails it lets the backend go, as the engine, which is
@@ -112,7 +120,14 @@ impl Control {
     }
 
     pub fn set_fault(&self, fault: Fault) {
-        self.state.lock().fault = fault;
+        let mut state = self.state.lock();
+        (state.fault, state.fault_from, state.fault_once) = (fault, 0, false);
+    }
+
+    /// The fault comes after so many more good runs, and goes again after one bad run if it comes `once`.
+    pub fn set_fault_after(&self, fault: Fault, good: usize, once: bool) {
+        let mut state = self.state.lock();
+        (state.fault, state.fault_from, state.fault_once) = (fault, state.begun.len() + good + 1, once);
     }
 
     /// Blocks until so many runs have begun in total.
@@ -122,6 +137,11 @@ impl Control {
             let timed_out = self.changed.wait_for(&mut state, PATIENCE).timed_out();
             assert!(!timed_out, "{runs} runs expected, {:?} have begun", state.begun);
         }
+    }
+
+    /// As if no run had begun: those that proved the engine are of no interest.
+    pub fn forget_begun(&self) {
+        self.state.lock().begun.clear();
     }
 
     /// Sizes of all runs so far.
@@ -152,7 +172,12 @@ impl Control {
             self.changed.wait(&mut state);
         }
         state.running -= 1;
-        match state.fault {
+        let is_due = state.begun.len() >= state.fault_from;
+        let fault = if is_due { state.fault } else { Fault::None };
+        if is_due && state.fault_once {
+            state.fault = Fault::None;
+        }
+        match fault {
             Fault::Hang => {
                 let found = state.hanging_released;
                 while state.hanging_released == found {
@@ -162,6 +187,7 @@ impl Control {
             }
             Fault::Memory(images) if batch > images => Fault::Error(ErrorKind::OutOfMemory),
             Fault::Memory(_) => Fault::None,
+            Fault::Wrong(size) if size > 0 && size != batch => Fault::None,
             fault => fault,
         }
     }
@@ -174,11 +200,18 @@ pub struct Stub {
     pub max_batch_size: usize,
     /// The first context, counted from 1, that there is no memory for.
     pub fails_at_context: Option<usize>,
+    pub buckets: &'static [usize],
 }
 
 impl Stub {
     pub fn new() -> Self {
-        Self { control: Arc::default(), contexts: 1, max_batch_size: usize::MAX, fails_at_context: None }
+        Self {
+            control: Arc::default(),
+            contexts: 1,
+            max_batch_size: usize::MAX,
+            fails_at_context: None,
+            buckets: &[],
+        }
     }
 }
 
@@ -207,6 +240,7 @@ impl Backend for Stub {
             max_batch_size: options.max_batch_size.min(self.max_batch_size),
             contexts: self.contexts,
             fails_at_context: self.fails_at_context,
+            buckets: self.buckets,
             control: Arc::clone(&self.control),
         }))
     }
@@ -218,6 +252,7 @@ struct StubExecutable {
     max_batch_size: usize,
     contexts: usize,
     fails_at_context: Option<usize>,
+    buckets: &'static [usize],
     control: Arc<Control>,
 }
 
@@ -238,6 +273,10 @@ impl Executable for StubExecutable {
         self.contexts
     }
 
+    fn batch_buckets(&self) -> &[usize] {
+        self.buckets
+    }
+
     fn memory_need(&self) -> MemoryNeed {
         MemoryNeed { weights: 123, arena: 456 }
     }
@@ -253,7 +292,8 @@ impl Executable for StubExecutable {
             return Err(Error::new(ErrorKind::OutOfMemory, "the stub was told to have no memory"));
         }
         drop(state);
-        Ok(Box::new(StubContext { executable: self, is_broken: false }))
+        let seen = BTreeSet::new();
+        Ok(Box::new(StubContext { executable: self, is_broken: false, seen, cold_paths: 0 }))
     }
 }
 
@@ -261,15 +301,26 @@ struct StubContext {
     executable: Arc<StubExecutable>,
     /// After a panic: no run works any more.
     is_broken: bool,
+    /// Batch sizes that have run: each takes something the first time.
+    seen: BTreeSet<usize>,
+    cold_paths: u64,
 }
 
 impl ExecutionContext for StubContext {
+    fn cold_paths(&self) -> u64 {
+        self.cold_paths
+    }
+
     fn run(&mut self, batch: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<()> {
         let executable = Arc::clone(&self.executable);
         assert!((1..=executable.max_batch_size).contains(&batch));
         assert!(!self.is_broken, "a context was used after it had panicked");
-        match executable.control.enter(batch, executable.contexts) {
-            Fault::None => {}
+        if self.seen.insert(batch) {
+            self.cold_paths += 1;
+        }
+        let fault = executable.control.enter(batch, executable.contexts);
+        match fault {
+            Fault::None | Fault::Wrong(_) => {}
             Fault::Error(kind) => return Err(Error::new(kind, "the stub was told to fail")),
             Fault::Hang | Fault::Memory(_) => unreachable!("resolved by the control"),
             Fault::Panic => {
@@ -295,6 +346,10 @@ impl ExecutionContext for StubContext {
                         .sum();
                 }
             }
+        }
+        if let (Fault::Wrong(_), Some(value)) = (fault, outputs.iter_mut().flat_map(|o| o.iter_mut()).last())
+        {
+            *value = f32::from_bits(value.to_bits() ^ 1);
         }
         Ok(())
     }
@@ -360,6 +415,7 @@ pub fn options() -> EngineOptions {
         window: BatchWindow::Throughput,
         // Tests hold the backend, and move the clock meanwhile.
         stuck_after: Duration::MAX,
+        self_test_every: Duration::ZERO,
         ..EngineOptions::default()
     }
 }
@@ -369,10 +425,22 @@ pub fn engine(options: &EngineOptions) -> (Engine, Hand) {
     engine_on(Stub::new(), options)
 }
 
+/// The stub as a device of this name.
+pub fn device(name: &str, stub: Stub) -> Device {
+    Device { name: name.into(), what: name.into(), reason: "a test's".into(), backend: Arc::new(stub) }
+}
+
+/// The real clock and these devices.
+pub fn surroundings(devices: Vec<Device>) -> Surroundings {
+    Surroundings { devices: Devices::Given(devices), ..Surroundings::of(Arc::new(Stub::new())) }
+}
+
 /// The same on this stub.
 pub fn engine_on(stub: Stub, options: &EngineOptions) -> (Engine, Hand) {
     let hand = Hand(Arc::clone(&stub.control));
-    (Engine::with_backend(picture_model(), options, Arc::new(stub)).expect("an engine"), hand)
+    let engine = Engine::with_backend(picture_model(), options, Arc::new(stub)).expect("an engine");
+    hand.forget_begun();
+    (engine, hand)
 }
 
 /// The same on a clock that the test moves.
@@ -380,7 +448,9 @@ pub fn engine_on_manual_clock(options: &EngineOptions) -> (Engine, Hand, Arc<Man
     let stub = Stub::new();
     let (hand, clock) = (Hand(Arc::clone(&stub.control)), Arc::new(ManualClock::default()));
     let around = Surroundings { clock: clock.clone(), ..Surroundings::of(Arc::new(stub)) };
-    (Engine::start(picture_model(), options, around).expect("an engine"), hand, clock)
+    let engine = Engine::start(picture_model(), options, around).expect("an engine");
+    hand.forget_begun();
+    (engine, hand, clock)
 }
 
 /// Blocks until a single decoder has put everything that was submitted before into its slots, as far as

@@ -1,7 +1,7 @@
 //! The CPU as a backend.
 
 use super::executable::CpuExecutable;
-use crate::backend::{Availability, Backend, CompileOptions, Executable};
+use crate::backend::{Availability, Backend, CompileOptions, Executable, Forecast};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::Graph;
 use libvision_kernels::cpu::select::{SelectError, select};
@@ -56,5 +56,9 @@ impl Backend for CpuBackend {
 
     fn compile(&self, graph: &Graph, options: &CompileOptions) -> Result<Arc<dyn Executable>> {
         Ok(Arc::new(CpuExecutable::new(graph, options, self.kernels()?)?))
+    }
+
+    fn forecast(&self, graph: &Graph, options: &CompileOptions) -> Result<Forecast> {
+        CpuExecutable::forecast(graph, options, self.kernels()?)
     }
 }

@@ -1,11 +1,12 @@
 //! A graph lowered for this CPU: the plan, a kernel per step, packed weights.
 
 use super::context::CpuContext;
-use super::lower::{CpuRules, Lowered, lower};
+use super::lower::{CpuRules, Lowered, lower, lower_each};
 use super::thread_count::thread_count;
 use super::thread_pool::ThreadPool;
 use crate::backend::{
-    CompileOptions, Executable, ExecutionContext, MemoryNeed, Precision, StepDescription, TensorSpec,
+    CompileOptions, Executable, ExecutionContext, Forecast, MemoryNeed, Precision, StepDescription,
+    TensorSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, ValueId};
@@ -31,9 +32,16 @@ pub(super) struct CpuExecutable {
     set: &'static KernelSet,
 }
 
-impl CpuExecutable {
-    /// Plans and lowers `graph` and packs its weights.
-    pub(super) fn new(graph: &Graph, options: &CompileOptions, set: &'static KernelSet) -> Result<Self> {
+/// What is settled before any weight is packed.
+struct Planned {
+    plan: Plan,
+    rules: CpuRules,
+    threads: usize,
+    max_batch_size: usize,
+}
+
+impl Planned {
+    fn new(graph: &Graph, options: &CompileOptions, set: &'static KernelSet) -> Result<Self> {
         let max_batch_size = options.max_batch_size.min(graph.batch_limit.unwrap_or(usize::MAX));
         if max_batch_size == 0 {
             return Err(Error::new(
@@ -62,10 +70,23 @@ impl CpuExecutable {
         let rules = CpuRules { set, precise: options.precise, tuning: options.tuning.clone() };
         let mut plan = Plan::new(graph, &rules, images)?;
         plan.set_replicas(replicas);
+        Ok(Self { plan, rules, threads, max_batch_size })
+    }
+}
+
+/// Adds workspaces for so many threads to the plan; the floats of one.
+fn reserve(plan: &mut Plan, threads: usize, needs: impl Iterator<Item = usize>) -> usize {
+    let workspace = needs.max().unwrap_or(0).next_multiple_of(WORKSPACE_GRANULE);
+    plan.reserve_workspace(threads * workspace);
+    workspace
+}
+
+impl CpuExecutable {
+    /// Plans and lowers `graph` and packs its weights.
+    pub(super) fn new(graph: &Graph, options: &CompileOptions, set: &'static KernelSet) -> Result<Self> {
+        let Planned { mut plan, rules, threads, max_batch_size } = Planned::new(graph, options, set)?;
         let steps = ThreadPool::global().run(threads, |team| lower(graph, &plan, &rules, team))?;
-        let workspace = steps.iter().map(|step| step.kernel.workspace_len()).max().unwrap_or(0);
-        let workspace = workspace.next_multiple_of(WORKSPACE_GRANULE);
-        plan.reserve_workspace(threads * workspace);
+        let workspace = reserve(&mut plan, threads, steps.iter().map(|step| step.kernel.workspace_len()));
         let spec = |name: &str, id: ValueId| {
             let value = graph.value(id);
             TensorSpec {
@@ -86,6 +107,23 @@ impl CpuExecutable {
             }
         }
         Ok(Self { plan, steps, threads, max_batch_size, workspace, inputs, outputs, set })
+    }
+
+    /// What [`CpuExecutable::new`] would take; packs the weights and lets go of them, step by step.
+    pub(super) fn forecast(
+        graph: &Graph,
+        options: &CompileOptions,
+        set: &'static KernelSet,
+    ) -> Result<Forecast> {
+        let Planned { mut plan, rules, threads, max_batch_size } = Planned::new(graph, options, set)?;
+        let size = |step: Lowered| (step.kernel.packed_bytes(), step.kernel.workspace_len());
+        let sizes = ThreadPool::global().run(threads, |team| lower_each(graph, &plan, &rules, team, size))?;
+        reserve(&mut plan, threads, sizes.iter().map(|(_, workspace)| *workspace));
+        let memory = MemoryNeed {
+            weights: sizes.iter().map(|(packed, _)| packed).sum(),
+            arena: plan.arena_floats() * size_of::<f32>(),
+        };
+        Ok(Forecast { memory, max_batch_size, useful_contexts: 1 })
     }
 
     /// Where in the arena the workspaces of `threads` lie.

@@ -63,6 +63,18 @@ pub(super) fn lower(
     rules: &CpuRules,
     team: &dyn Parallel,
 ) -> Result<Vec<Lowered>> {
+    lower_each(graph, plan, rules, team, |lowered| lowered)
+}
+
+/// The same, of which only what `keep` says is kept: no more steps are in memory at one time than the team has
+/// threads.
+pub(super) fn lower_each<T: Send + Sync>(
+    graph: &Graph,
+    plan: &Plan,
+    rules: &CpuRules,
+    team: &dyn Parallel,
+    keep: impl Fn(Lowered) -> T + Sync,
+) -> Result<Vec<T>> {
     let set = rules.set;
     let layout = |tensor: Option<TensorId>| match tensor {
         Some(id) => Ok(plan.tensors()[id].layout),
@@ -82,14 +94,14 @@ pub(super) fn lower(
         }
     };
     let steps = plan.steps();
-    let lowered: Vec<OnceLock<Result<Lowered>>> = steps.iter().map(|_| OnceLock::new()).collect();
+    let lowered: Vec<OnceLock<Result<T>>> = steps.iter().map(|_| OnceLock::new()).collect();
     // The largest first: no thread is left with one at the end, and copies of unaligned weights are gone by then.
     let mut order: Vec<usize> = (0..steps.len()).collect();
     order.sort_by_key(|&index| Reverse(constant_bytes(graph, &steps[index])));
     team.for_each(steps.len(), &|task| {
         let index = order[task.index];
         // Each index comes once, so that the cell is empty.
-        let _ = lowered[index].set(lower_step(&steps[index]));
+        let _ = lowered[index].set(lower_step(&steps[index]).map(&keep));
     });
     let never = || Err(Error::new(ErrorKind::Internal, "a step of the plan was not lowered"));
     lowered.into_iter().map(|cell| cell.into_inner().unwrap_or_else(never)).collect()

@@ -35,6 +35,10 @@ impl Backend for CudaBackend {
         }
     }
 
+    fn has_own_memory(&self) -> bool {
+        true
+    }
+
     fn compile(&self, graph: &Graph, options: &CompileOptions) -> Result<Arc<dyn Executable>> {
         let facts = probe::device(self.ordinal)?;
         let separate = std::env::var_os(SEPARATE_TENSORS).is_some_and(|value| value != "0");

@@ -29,6 +29,8 @@ pub struct Counters {
     pub rebuilt: u64,
     /// Self-tests begun.
     pub self_tests: u64,
+    /// Of those, that ended otherwise than with the known answer.
+    pub self_tests_failed: u64,
 }
 
 impl Counters {

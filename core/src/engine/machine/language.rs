@@ -193,6 +193,20 @@ impl Refusal {
     }
 }
 
+/// Why requests should go elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unready {
+    /// After [`Event::Close`].
+    Closed,
+    /// Some workers are lost, hang, or failed their test.
+    Workers {
+        /// How many can run.
+        usable: usize,
+        /// How many there are.
+        of: usize,
+    },
+}
+
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Action {

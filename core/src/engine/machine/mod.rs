@@ -38,7 +38,9 @@ mod time;
 
 pub use counters::Counters;
 pub use curve::ServiceCurve;
-pub use language::{Action, Cost, Event, Place, Priority, Refusal, RequestId, RunId, RunOutcome, TenantId};
+pub use language::{
+    Action, Cost, Event, Place, Priority, Refusal, RequestId, RunId, RunOutcome, TenantId, Unready,
+};
 pub use policy::{Policy, Shape, Window};
 pub use time::Time;
 
@@ -241,7 +243,16 @@ impl Machine {
 
     /// Whether requests are accepted and every worker can run them, as far as is known.
     pub fn is_ready(&self) -> bool {
-        self.closes_at.is_none() && self.workers.iter().all(|worker| worker.is_usable())
+        self.unready().is_none()
+    }
+
+    /// Why not, if not.
+    pub fn unready(&self) -> Option<Unready> {
+        let (usable, of) = (self.usable_workers(), self.workers.len());
+        match self.closes_at {
+            Some(_) => Some(Unready::Closed),
+            None => (usable < of).then_some(Unready::Workers { usable, of }),
+        }
     }
 
     /// Whether nothing is accepted any more, every request is answered, and nobody works for one; or patience

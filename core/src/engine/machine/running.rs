@@ -260,6 +260,7 @@ impl Machine {
     fn tested(&mut self, now: Time, worker: usize, outcome: RunOutcome, actions: &mut Vec<Action>) {
         self.next_tests[worker] = now.after(self.policy.self_test_every).max(Time(now.0.saturating_add(1)));
         if outcome != RunOutcome::Succeeded {
+            self.counters.self_tests_failed += 1;
             self.lose(worker, actions);
         }
     }
