@@ -39,6 +39,7 @@ impl NativeRequest {
             priority,
             tenant: self.tenant.as_deref().map(|name| engine.tenant(name)).transpose()?.unwrap_or_default(),
             trace_context: self.traceparent.as_deref().and_then(TraceContext::parse),
+            ..RequestOptions::default()
         })
     }
 
