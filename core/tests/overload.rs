@@ -238,6 +238,10 @@ fn an_error_of_the_backend_goes_to_everybody_in_the_batch_and_to_nobody_else() {
 fn a_panic_of_the_backend_costs_one_batch() {
     let (engine, control) = engine(&options());
     for seed in 0..3 {
+        // The worker that comes after a panic proves itself first.
+        while !engine.is_ready() {
+            std::thread::yield_now();
+        }
         control.set_fault_after(Fault::Panic, 0, true);
         let error = engine.classify(picture(seed), classify_all()).expect_err("it panicked");
         assert_eq!(error.kind(), ErrorKind::Internal);

@@ -139,11 +139,6 @@ impl Control {
         }
     }
 
-    /// As if no run had begun: those that proved the engine are of no interest.
-    pub fn forget_begun(&self) {
-        self.state.lock().begun.clear();
-    }
-
     /// Sizes of all runs so far.
     pub fn begun(&self) -> Vec<usize> {
         self.state.lock().begun.clone()
