@@ -133,3 +133,39 @@ pub(crate) fn picture_operands(table: &[u8]) -> Vec<Operand> {
     all.retain(|operand| operand.address != 0 && operand.bytes != 0);
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Operand, operands};
+    use crate::image::argument_bytes;
+    use libvision_kernels::cuda::element::Element;
+    use libvision_kernels::cuda::linear::{Linear, LinearTensors};
+    use libvision_kernels::cuda::modules::MODULES;
+    use libvision_kernels::epilogue::Activation;
+
+    #[test]
+    fn every_entry_point_is_known() {
+        for entry in MODULES.iter().flat_map(|module| module.entry_points) {
+            let arguments = vec![0; argument_bytes()[entry.name]];
+            assert!(operands(entry.name, 1, &arguments).is_some(), "{}", entry.name);
+            assert!(operands(entry.name, 1, &arguments[1..]).is_none(), "{}: a block cut short", entry.name);
+        }
+        assert!(operands("f16_unheard_of", 1, &[]).is_none());
+    }
+
+    #[test]
+    fn ranges_are_those_of_the_tensors() -> anyhow::Result<()> {
+        let layer = Linear { inputs: 27, outputs: 10, element: Element::F16, activation: Activation::Relu };
+        let tensors = LinearTensors { input: 1 << 20, weights: 2 << 20, bias: 0, output: 3 << 20 };
+        let launch = layer.launch(6, &tensors)?;
+        let found = operands(launch.entry_point, launch.blocks, &launch.arguments).unwrap_or_default();
+        let operand = |name, address, bytes, write| Operand { name, address, bytes, write };
+        let expected = [
+            operand("input", 1 << 20, 6 * 32 * 2, false),
+            operand("weights", 2 << 20, 10 * 32 * 2, false),
+            operand("output", 3 << 20, 6 * 10 * 4, true),
+        ];
+        assert_eq!(found, expected);
+        Ok(())
+    }
+}
