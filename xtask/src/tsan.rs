@@ -9,10 +9,22 @@ use anyhow::bail;
 const FLAGS: &str = "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer";
 
 /// Of the core: arguments of `cargo test`.
-const TESTS: [&[&str]; 4] = [
+const TESTS: [&[&str]; 5] = [
     &["--lib", "--", "thread_pool", "--skip", "fork", "--nocapture"],
+    &["--lib", "--", "memory::staging", "engine::"],
     &["--test", "cpu_backend", "--", "at_the_same_time", "neither_on_the_batch"],
-    &["--test", "engine", "--test", "shutdown", "--test", "batching"],
+    &[
+        "--test",
+        "engine",
+        "--test",
+        "shutdown",
+        "--test",
+        "batching",
+        "--test",
+        "overload",
+        "--test",
+        "engine_answers",
+    ],
     &["--test", "engine_cpu"],
 ];
 

@@ -44,6 +44,16 @@ def wait_until_served(process):
     raise SystemExit("the server is not ready after a minute")
 
 
+def wait_until_gone():
+    for _ in range(200):
+        try:
+            socket.create_connection(("127.0.0.1", PORT), timeout=1).close()
+            time.sleep(0.1)
+        except OSError:
+            return
+    raise SystemExit(f"somebody still serves on port {PORT}")
+
+
 def ask(benches, body, rate, seconds):
     answer = subprocess.run(
         [benches, "http", f"127.0.0.1:{PORT}/predict", "--input", body, "--rate", str(rate), "--runs", str(int(seconds * 10))],
@@ -67,10 +77,14 @@ def main():
     }
     pixels = random.Random(1)
     picture = struct.pack("<37632f", *(pixels.gauss(0, 1) for _ in range(3 * 112 * 112)))
-    with tempfile.NamedTemporaryFile("w", suffix=".json") as body, open(arguments.results, "a") as results:
-        json.dump({"input": base64.b64encode(picture).decode()}, body)
-        body.flush()
+    text = base64.b64encode(picture).decode()
+    with open(arguments.results, "a") as results:
         for server in arguments.servers.split(","):
+            # A method that BentoML batches takes lists.
+            body = tempfile.NamedTemporaryFile("w", suffix=".json")
+            json.dump({"input": [text] if server == "bentoml" else text}, body)
+            body.flush()
+            wait_until_gone()
             process = subprocess.Popen(command(server), cwd=HERE, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
             try:
                 wait_until_served(process)
@@ -85,9 +99,13 @@ def main():
                     if found["answered"] < 0.8 * found["offered"]:
                         break
             finally:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                time.sleep(0.5)
+                process.send_signal(signal.SIGINT)
+                try:
+                    process.wait(8)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+                wait_until_gone()
 
 
 if __name__ == "__main__":

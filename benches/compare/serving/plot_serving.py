@@ -6,6 +6,7 @@ import sys
 import matplotlib
 
 matplotlib.use("svg")
+matplotlib.rcParams["svg.fonttype"] = "none"
 from matplotlib import pyplot
 
 NAMES = {"libvision": "libvision, Starlette", "litserve": "ONNX Runtime, LitServe", "bentoml": "ONNX Runtime, BentoML"}

@@ -128,6 +128,29 @@ mod tests {
         assert!(all.iter().enumerate().all(|(i, value)| *value == (i / 1000) as f32));
     }
 
+    /// Nothing but the flag orders them; ThreadSanitizer sees it if that does not.
+    #[test]
+    fn a_slot_passes_from_thread_to_thread_with_what_lies_in_it() {
+        let buffer = SlotBuffer::new(1, 16).expect("memory");
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                let buffer = &buffer;
+                scope.spawn(move || {
+                    for _ in 0..200 {
+                        let mut lease = loop {
+                            match buffer.lease(0..1) {
+                                Some(lease) => break lease,
+                                None => std::thread::yield_now(),
+                            }
+                        };
+                        lease.iter_mut().for_each(|value| *value += 1.0);
+                    }
+                });
+            }
+        });
+        assert_eq!(buffer.lease(0..1).expect("free")[..], [600.0; 16]);
+    }
+
     #[test]
     fn empty_slots_and_too_many() {
         let buffer = SlotBuffer::new(3, 0).expect("no memory is needed");
