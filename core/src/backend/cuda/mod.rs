@@ -38,6 +38,9 @@ pub mod module_cache;
 mod packed_weights;
 #[allow(unsafe_code, reason = "the driver's functions are foreign, and so is page-locked memory")]
 pub mod pinned_pool;
+#[cfg(test)]
+#[allow(unsafe_code, reason = "the mistakes that unsafe code is there to avoid")]
+mod planted_tests;
 #[allow(unsafe_code, reason = "the driver's functions are foreign")]
 pub mod probe;
 mod resident;
