@@ -27,6 +27,11 @@ pub const SUITES: &[Suite] = &[
         what: "the CUDA kernels in the emulator, the software driver, planted bugs",
         run: cuda,
     },
+    Suite {
+        name: "software-gpu",
+        what: "the CUDA backend on the software driver: answers, schedules, faults, planted bugs",
+        run: software_gpu,
+    },
     Suite { name: "cubins", what: "the committed CUDA images are those of the sources", run: cubins },
     Suite { name: "portable", what: "the core's tests on the portable kernels", run: portable },
     Suite { name: "benches", what: "every bench runs once", run: benches },
@@ -113,6 +118,18 @@ fn cuda() -> anyhow::Result<()> {
         run(cargo().args(["test", "--quiet", "--package", package, "--locked"]))?;
     }
     Ok(())
+}
+
+fn software_gpu() -> anyhow::Result<()> {
+    let on_it = |seeds: &str, tests: &[&str]| {
+        let cargo =
+            ["--seeds", seeds, "--", "cargo", "test", "--quiet", "--package", "libvision", "--locked"];
+        let words = cargo.iter().chain(tests).map(|word| (*word).to_owned());
+        crate::software_gpu::run_on_it(&words.collect::<Vec<_>>())
+    };
+    on_it("1", &["--lib", "planted"])?;
+    on_it("1", &["--test", "cuda_backend", "--test", "cuda_faults", "--test", "cuda_probe"])?;
+    on_it("20", &["--test", "cuda_engine"])
 }
 
 fn cubins() -> anyhow::Result<()> {
