@@ -155,6 +155,7 @@ fn layers_of_all_kinds() -> Vec<(Case, Lanes)> {
     vec![
         (Case::new(19, 70, three, [30, 29]).epilogue(true, true, Activation::Relu), Lanes::Vector),
         (Case::new(520, 72, pointwise, [7, 7]).epilogue(true, true, Activation::Relu), Lanes::Vector),
+        (Case::new(64, 96, pointwise, [14, 14]).epilogue(true, true, Activation::Silu), Lanes::Vector),
         (Case::new(40, 100, pointwise, [1, 1]).epilogue(true, false, Activation::Sigmoid), Lanes::Vector),
         (Case::new(33, 33, Window::square(3, 2, 1), [5, 3]), Lanes::Vector),
         (Case::new(3, 64, Window::square(7, 2, 3), [33, 31]), Lanes::Interleaved(3)),
@@ -174,6 +175,28 @@ fn layers_of_all_kinds() -> Vec<(Case, Lanes)> {
 fn bits_do_not_depend_on_batch_place_or_threads() {
     for (case, lanes) in layers_of_all_kinds() {
         check_bits(case, lanes);
+    }
+}
+
+#[test]
+fn weights_may_come_as_the_unaligned_bytes_of_a_file() {
+    let three = Window::square(3, 1, 1);
+    let winograd = (Case::new(35, 37, three, [28, 28]), Lanes::Vector);
+    for (case, lanes) in layers_of_all_kinds().into_iter().chain([winograd]) {
+        for set in usable_sets() {
+            let layer = Layer::new(case, 1);
+            let (conv, spec) = layer.prepare(set, lanes);
+            let file: Vec<u8> =
+                [7].into_iter().chain(layer.weights.iter().flat_map(|w| w.to_le_bytes())).collect();
+            let from_file = Conv2d::new(set, spec, file[1..].as_chunks::<4>().0, layer.bias.as_deref());
+            let from_file = (from_file.expect("the same layer"), spec);
+            assert_eq!(
+                layer.run(&from_file, &Serial, &[0]),
+                layer.run(&(conv, spec), &Serial, &[0]),
+                "{case:?} {}",
+                set.isa
+            );
+        }
     }
 }
 

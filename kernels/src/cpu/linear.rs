@@ -5,6 +5,7 @@ use super::gemm::{
 };
 use super::simd::MAX_LANES;
 use super::variants::KernelSet;
+use super::weight::Weight;
 use crate::epilogue::Activation;
 use crate::geometry::GeometryError;
 use crate::parallel::{Parallel, Parts, Task, part};
@@ -28,11 +29,11 @@ pub struct Linear {
 
 impl Linear {
     /// Packs `weights`, plain `[out_features, in_features]`, and `bias`, one per output.
-    pub fn new(
+    pub fn new<W: Weight>(
         set: &'static KernelSet,
         in_features: usize,
         out_features: usize,
-        weights: &[f32],
+        weights: &[W],
         bias: Option<&[f32]>,
         activation: Activation,
     ) -> Result<Self, GeometryError> {
@@ -63,7 +64,7 @@ impl Linear {
         };
         let blocks = out_features.div_ceil(lanes);
         let panels = split_panels(blocks, set.tiles.vectors);
-        let weight = |output: usize, feature: usize, _| weights[output * in_features + feature];
+        let weight = |output: usize, feature: usize, _| weights[output * in_features + feature].value();
         let packing = Packing::unblocked(panels, lanes, out_features, &table, weight);
         table.order = Vec::new();
         let finish = Finish::new(activation);

@@ -16,3 +16,4 @@ pub mod select;
 pub(crate) mod simd;
 pub mod softmax;
 pub mod variants;
+pub mod weight;

@@ -1,7 +1,7 @@
 //! From steps of a plan to kernels: one arm per operator.
 
 use super::kernel::{Kernel, ScaleShift};
-use super::prepack::{aligned, broadcast};
+use super::prepack::{Weights, aligned, broadcast, weights};
 use super::tuning::Tuning;
 use crate::backend::constants::{constant, floats, scale_and_shift};
 use crate::error::{Error, ErrorKind, Result};
@@ -95,7 +95,7 @@ pub(super) fn lower_each<T: Send + Sync>(
     };
     let steps = plan.steps();
     let lowered: Vec<OnceLock<Result<T>>> = steps.iter().map(|_| OnceLock::new()).collect();
-    // The largest first: no thread is left with one at the end, and copies of unaligned weights are gone by then.
+    // The largest first: no thread is left with one at the end.
     let mut order: Vec<usize> = (0..steps.len()).collect();
     order.sort_by_key(|&index| Reverse(constant_bytes(graph, &steps[index])));
     team.for_each(steps.len(), &|task| {
@@ -172,7 +172,7 @@ impl NodeLowering<'_> {
 
     fn conv2d(&self, has_bias: bool, has_residual: bool, activation: Activation) -> Result<Lowered> {
         let (x, input) = self.tensor(0)?;
-        let weights = floats(self.graph, self.node, 1, "weights")?;
+        let weights = weights(self.graph, self.node)?;
         let bias = has_bias.then(|| floats(self.graph, self.node, 2, "bias")).transpose()?;
         let residual = has_residual.then(|| self.tensor(2 + usize::from(has_bias))).transpose()?;
         let geometry = conv2d_geometry(self.graph, self.node)?;
@@ -187,7 +187,10 @@ impl NodeLowering<'_> {
             epilogue: Epilogue { bias: has_bias, residual: has_residual, activation },
             options: self.rules.options(&geometry),
         };
-        let conv = self.fit(Conv2d::new(self.set, spec, &weights, bias.as_deref()))?;
+        let conv = self.fit(match weights {
+            Weights::Bytes(weights) => Conv2d::new(self.set, spec, weights, bias.as_deref()),
+            Weights::Widened(weights) => Conv2d::new(self.set, spec, &weights, bias.as_deref()),
+        })?;
         Ok(Lowered {
             kernel: Kernel::Conv2d(Box::new(conv)),
             first: Some(x),
@@ -269,10 +272,14 @@ impl NodeLowering<'_> {
 
     fn linear(&self, has_bias: bool, activation: Activation) -> Result<Lowered> {
         let (x, input) = self.tensor(0)?;
-        let weights = floats(self.graph, self.node, 1, "weights")?;
+        let weights = weights(self.graph, self.node)?;
         let bias = has_bias.then(|| floats(self.graph, self.node, 2, "bias")).transpose()?;
+        let (set, bias) = (self.set, bias.as_deref());
         let (from, to) = (input.channels, self.output.channels);
-        let linear = self.fit(Linear::new(self.set, from, to, &weights, bias.as_deref(), activation))?;
+        let linear = self.fit(match weights {
+            Weights::Bytes(weights) => Linear::new(set, from, to, weights, bias, activation),
+            Weights::Widened(weights) => Linear::new(set, from, to, &weights, bias, activation),
+        })?;
         Ok(Lowered { kernel: Kernel::Linear(linear), first: Some(x), second: None })
     }
 

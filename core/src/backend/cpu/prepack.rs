@@ -1,15 +1,35 @@
 //! Constants of a graph in the form that kernels take.
 
+use crate::backend::constants::{constant, floats};
 use crate::error::Result;
+use crate::graph::{Graph, Node};
 use crate::memory::AlignedFloats;
-use crate::tensor::Tensor;
+use crate::tensor::{DType, Tensor};
 use libvision_kernels::cpu::layout::BlockedShape;
+use std::borrow::Cow;
 
 /// Floats that start at a page.
 pub(super) fn aligned(values: &[f32]) -> Result<AlignedFloats> {
     let mut floats = AlignedFloats::zeroed(values.len())?;
     floats.copy_from_slice(values);
     Ok(floats)
+}
+
+/// The weights of a node as kernels pack them.
+pub(super) enum Weights<'g> {
+    /// Float32 where they lie in the file, whatever their alignment.
+    Bytes(&'g [[u8; 4]]),
+    /// Made of a narrower type.
+    Widened(Cow<'g, [f32]>),
+}
+
+/// Input 1 of a node. Fails if it is no constant of a float type.
+pub(super) fn weights<'g>(graph: &'g Graph, node: &Node) -> Result<Weights<'g>> {
+    let tensor = constant(graph, node, 1, "weights")?;
+    Ok(match tensor.dtype() {
+        DType::F32 => Weights::Bytes(tensor.bytes().as_chunks().0),
+        _ => Weights::Widened(floats(graph, node, 1, "weights")?),
+    })
 }
 
 /// A constant in the layout in which it is combined with each image of `image`: one value per channel if

@@ -3,6 +3,7 @@
 use super::{Conv2dSpec, offsets};
 use crate::cpu::gemm::{AlignedFloats, Finish, Gemm, Operands, Packing, Panel, split_panels};
 use crate::cpu::variants::KernelSet;
+use crate::cpu::weight::Weight;
 use crate::geometry::Conv2dGeometry;
 use crate::parallel::{Parallel, Parts};
 use std::ops::Range;
@@ -13,10 +14,10 @@ pub(super) struct Direct {
 
 impl Direct {
     /// The sizes have been checked.
-    pub(super) fn new(
+    pub(super) fn new<W: Weight>(
         set: &'static KernelSet,
         spec: &Conv2dSpec,
-        weights: &[f32],
+        weights: &[W],
         bias: Option<&[f32]>,
     ) -> Self {
         let g = &spec.geometry;
@@ -29,9 +30,9 @@ impl Direct {
         let [_, group_inputs, height, width] = g.weight_shape();
         let (group_outputs, taps) = (g.out_channels / g.groups, height * width);
         let weight = |output: usize, channel: usize, tap: usize| {
-            let first = output / group_outputs * group_inputs;
+            let first = if g.groups == 1 { 0 } else { output / group_outputs * group_inputs };
             match channel.checked_sub(first) {
-                Some(c) if c < group_inputs => weights[(output * group_inputs + c) * taps + tap],
+                Some(c) if c < group_inputs => weights[(output * group_inputs + c) * taps + tap].value(),
                 _ => 0.0,
             }
         };

@@ -7,6 +7,7 @@ use super::Conv2dSpec;
 use super::winograd::{F4_TAPS_4, Winograd, direct_cost};
 use crate::cpu::layout::BlockedShape;
 use crate::cpu::variants::KernelSet;
+use crate::cpu::weight::Weight;
 use crate::geometry::{Conv2dGeometry, Padding, Window};
 use crate::parallel::{Parallel, Parts, Rows};
 
@@ -29,10 +30,10 @@ pub(super) struct Folded {
 
 impl Folded {
     /// None if folding does not fit the geometry or does not pay. The sizes have been checked.
-    pub(super) fn new(
+    pub(super) fn new<W: Weight>(
         set: &'static KernelSet,
         spec: &Conv2dSpec,
-        weights: &[f32],
+        weights: &[W],
         bias: Option<&[f32]>,
     ) -> Option<Self> {
         let g = &spec.geometry;
@@ -176,7 +177,7 @@ fn folded_geometry(g: &Conv2dGeometry) -> Option<Conv2dGeometry> {
 
 /// `[out_channels, in_channels, height, width]` to `[out_channels, 4 * in_channels, TAPS, TAPS]`, where channel
 /// `(row parity * 2 + column parity) * in_channels + channel` has the taps of that parity.
-fn fold_weights(g: &Conv2dGeometry, weights: &[f32]) -> Vec<f32> {
+fn fold_weights<W: Weight>(g: &Conv2dGeometry, weights: &[W]) -> Vec<f32> {
     let [outputs, inputs, height, width] = g.weight_shape();
     let skip = [g.window.padding.top, g.window.padding.left].map(skipped);
     let mut folded = vec![0.0; outputs * 4 * inputs * TAPS * TAPS];
@@ -186,7 +187,7 @@ fn fold_weights(g: &Conv2dGeometry, weights: &[f32]) -> Vec<f32> {
             let [y, x] = [tap / width + skip[0], tap % width + skip[1]];
             let parity = y % 2 * 2 + x % 2;
             let filter = (output * 4 + parity) * inputs + channel;
-            folded[(filter * TAPS + y / 2) * TAPS + x / 2] = *weight;
+            folded[(filter * TAPS + y / 2) * TAPS + x / 2] = weight.value();
         }
     }
     folded

@@ -8,6 +8,7 @@ use crate::cpu::gemm::{AlignedFloats, Finish};
 use crate::cpu::layout::BlockedShape;
 use crate::cpu::simd::{Kernel, Vector, activate, unroll};
 use crate::cpu::variants::KernelSet;
+use crate::cpu::weight::Weight;
 use crate::geometry::Conv2dGeometry;
 use crate::parallel::{Parallel, Parts, Rows};
 
@@ -131,10 +132,10 @@ pub(super) struct GroupedConv {
 
 impl GroupedConv {
     /// None if there is no kernel for the groups. The sizes have been checked.
-    pub(super) fn new(
+    pub(super) fn new<W: Weight>(
         set: &'static KernelSet,
         spec: &Conv2dSpec,
-        weights: &[f32],
+        weights: &[W],
         bias: Option<&[f32]>,
     ) -> Option<Self> {
         let g = &spec.geometry;
@@ -149,7 +150,7 @@ impl GroupedConv {
             let (output, channel) = (index / group, index % group);
             for (tap, weight) in filter.iter().enumerate() {
                 let row = (output / lanes * taps.len() + tap) * group + channel;
-                packed[row * lanes + output % lanes] = *weight;
+                packed[row * lanes + output % lanes] = weight.value();
             }
         }
         let spread =

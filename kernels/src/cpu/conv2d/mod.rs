@@ -15,6 +15,7 @@ pub(crate) use winograd::{
 
 use super::layout::BlockedShape;
 use super::variants::KernelSet;
+use super::weight::Weight;
 use crate::epilogue::Epilogue;
 use crate::geometry::{Conv2dGeometry, GeometryError, Padding};
 use crate::parallel::{Parallel, Parts};
@@ -93,10 +94,10 @@ impl Conv2d {
 
     /// Packs `weights`, plain `[out_channels, in_channels / groups, height, width]`, and `bias`, one per
     /// output channel. Fails if sizes, borders or lanes do not fit together.
-    pub fn new(
+    pub fn new<W: Weight>(
         set: &'static KernelSet,
         spec: Conv2dSpec,
-        weights: &[f32],
+        weights: &[W],
         bias: Option<&[f32]>,
     ) -> Result<Self, GeometryError> {
         check(set, &spec, weights, bias)?;
@@ -198,10 +199,10 @@ fn scheme(g: &Conv2dGeometry, options: ConvOptions) -> Option<&'static Scheme> {
     }
 }
 
-fn check(
+fn check<W: Weight>(
     set: &KernelSet,
     spec: &Conv2dSpec,
-    weights: &[f32],
+    weights: &[W],
     bias: Option<&[f32]>,
 ) -> Result<(), GeometryError> {
     let g = &spec.geometry;

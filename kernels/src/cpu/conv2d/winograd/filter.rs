@@ -4,6 +4,7 @@ use super::scheme::{MAX_TAPS, Scheme};
 use crate::cpu::gemm::{AlignedFloats, Panel};
 use crate::cpu::simd::{Kernel, MAX_LANES, Vector};
 use crate::cpu::variants::KernelSet;
+use crate::cpu::weight::Weight;
 
 /// Most points along one axis.
 const MAX_POINTS: usize = 7;
@@ -59,20 +60,20 @@ impl Kernel for FilterTransform {
 }
 
 /// Where the products of one input channel have their weights.
-pub(super) struct Weights<'a> {
+pub(super) struct Weights<'a, W> {
     /// Plain `[out_channels, in_channels, taps, taps]`.
-    pub(super) plain: &'a [f32],
+    pub(super) plain: &'a [W],
     pub(super) in_channels: usize,
     pub(super) out_channels: usize,
 }
 
 /// Packs `[panel][point][input][channel of the panel]`. `row` gives, for (point, phase, input channel), the
 /// number of the input among all inputs of the panel's points.
-pub(super) fn pack(
+pub(super) fn pack<W: Weight>(
     set: &KernelSet,
     scheme: &'static Scheme,
     panels: &[Panel],
-    weights: &Weights,
+    weights: &Weights<W>,
     row: impl Fn(usize, usize, usize) -> usize,
 ) -> AlignedFloats {
     let lanes = set.lanes;
@@ -89,7 +90,7 @@ pub(super) fn pack(
                 let size = scheme.taps * scheme.taps;
                 for (lane, output) in outputs.enumerate() {
                     let filter = &weights.plain[(output * weights.in_channels + channel) * size..][..size];
-                    taps.iter_mut().zip(filter).for_each(|(tap, weight)| tap[lane] = *weight);
+                    taps.iter_mut().zip(filter).for_each(|(tap, weight)| tap[lane] = weight.value());
                 }
                 let lines = scheme.lines.iter().flat_map(|down| scheme.lines.iter().map(move |x| (down, x)));
                 for (phase, (down, across)) in lines.enumerate() {

@@ -19,6 +19,7 @@ use super::Conv2dSpec;
 use crate::cpu::gemm::{AlignedFloats, Finish, Panel, TileArguments, split_panels};
 use crate::cpu::layout::BlockedShape;
 use crate::cpu::variants::KernelSet;
+use crate::cpu::weight::Weight;
 use crate::parallel::{Parallel, Parts, Task, part};
 use input::InputPatch;
 use output::OutputTile;
@@ -89,11 +90,11 @@ struct Spot {
 
 impl Winograd {
     /// The sizes have been checked, and the border is at least that of the scheme.
-    pub(super) fn new(
+    pub(super) fn new<W: Weight>(
         set: &'static KernelSet,
         scheme: &'static Scheme,
         spec: &Conv2dSpec,
-        weights: &[f32],
+        weights: &[W],
         bias: Option<&[f32]>,
     ) -> Self {
         let (g, lanes) = (&spec.geometry, set.lanes);
