@@ -165,7 +165,7 @@ fn an_algorithm_that_cannot_compute_it_is_refused() {
 #[test]
 fn the_border_of_direct_convolution_is_too_small() {
     let set = usable_sets().last().expect("portable");
-    let layer = Layer::new(case(32, 32, 1, [14, 14]), 1);
+    let layer = Layer::new(case(32, 32, 1, [15, 15]), 1);
     let mut spec = layer.spec(set, Lanes::Vector);
     let precise = ConvOptions { precise: true, ..ConvOptions::default() };
     spec.input = spec.input.with_border(Conv2d::input_border(set, &layer.geometry, precise));

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from . import _libvision
 from .preprocess import Preprocess
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Shape = tuple[int | None, ...]
 """Sizes of the axes of a tensor; None stands for the number of images."""
@@ -57,6 +59,8 @@ class Model:
     @property
     def path(self) -> Path:
         """Where it was loaded from."""
+        from pathlib import Path  # Here, because few ask and every program would wait for it.
+
         return Path(self._core.path)
 
     @property

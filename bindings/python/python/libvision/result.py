@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -75,6 +74,8 @@ class Result:
         return f"<libvision.Result {scores or 'no prediction'}>"
 
     def _repr_html_(self) -> str:
+        import html  # Here, because only notebooks ask and every program would wait for it.
+
         rows = "".join(
             f"<tr><td style='text-align:left'>{html.escape(p.label)}</td><td>{p.score:.3f}</td>"
             f"<td style='text-align:left'><div style='background:#4a7bd0;height:0.8em;"
