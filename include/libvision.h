@@ -135,6 +135,18 @@ enum vision_window {
     VISION_WINDOW_ADAPTIVE = 2,
 };
 
+// Element type that a network is computed in.
+enum vision_precision {
+    // What suits the device: F32 on the CPU, F16 on CUDA.
+    VISION_PRECISION_AUTO = 0,
+    // Single precision.
+    VISION_PRECISION_F32 = 1,
+    // Half precision; sums are F32.
+    VISION_PRECISION_F16 = 2,
+    // The upper half of F32; sums are F32.
+    VISION_PRECISION_BF16 = 3,
+};
+
 // How urgent a request is. Urgent ones go first; who has waited for long rises.
 enum vision_priority {
     // As requests are that say nothing.
@@ -340,6 +352,9 @@ typedef struct {
     uint32_t reserved;
 } vision_tenant_weight_t;
 
+// Element type that a network is computed in. A number of `enum vision_precision`.
+typedef uint32_t vision_precision_t;
+
 // How an engine runs. Fill with vision_engine_options_init().
 typedef struct {
     // Set by vision_engine_options_init().
@@ -354,7 +369,7 @@ typedef struct {
     uint32_t decode_threads;
     // Most scans of a progressive JPEG.
     uint32_t max_progressive_scans;
-    // "auto", "cpu" or "cuda:N"; NULL takes "auto".
+    // "auto", "cpu" or "cuda:N", or several with commas between, which share the requests; NULL takes "auto".
     const char *device;
     // How long the first request of a batch may wait for others, in microseconds.
     uint64_t max_queue_delay_us;
@@ -399,6 +414,24 @@ typedef struct {
     uint32_t tenant_weight_count;
     // File to record in what decides who runs when, for `vision replay`; NULL for none.
     const char *trace;
+    // Element type that the network is computed in; results are f32 in any case.
+    vision_precision_t precision;
+    // 1: before the engine is there, every worker runs images whose answers are known. 0: it is there sooner and
+    // never says that it is ready.
+    uint32_t prove;
+    // Batches that each device works on at one time; 0 takes as many as keep it busy.
+    uint32_t instances;
+    // Results that are kept for pictures that come again, byte for byte; 0 keeps none.
+    uint32_t cache_entries;
+    // Bytes of such results, at least 1.
+    uint64_t cache_bytes;
+    // How often, in microseconds, each worker runs such an image again; 0 for never.
+    uint64_t self_test_every_us;
+    // Most bytes of this machine's memory that all models may come to in the worst case, beyond which loading
+    // fails with VISION_STATUS_OUT_OF_MEMORY; 0 for no limit.
+    uint64_t memory_limit;
+    // The same for the memory of each device that has its own.
+    uint64_t device_memory_limit;
 } vision_engine_options_t;
 
 // What is wanted from a picture. A number of `enum vision_task`.
@@ -431,6 +464,8 @@ typedef struct {
     // The header `traceparent` of W3C Trace Context, carried to the result and into logs; NULL for none. A
     // malformed one is ignored, as the specification says.
     const char *traceparent;
+    // Which of the engine's models it is for, by the name of vision_engine_load(); NULL for "default".
+    const char *model;
 } vision_request_options_t;
 
 // What a picture is given as. A number of `enum vision_image_kind`.
@@ -495,7 +530,7 @@ typedef struct {
     uint64_t count;
 } vision_histogram_t;
 
-// An engine at one moment. What ends in `_total` counts from the engine's start and never falls.
+// A model of an engine at one moment. What ends in `_total` counts from the start of this version of the model.
 // `arrived_total` is `accepted_total` and what was refused at the door; `accepted_total` is
 // `delivered_total`, what was answered without a result later, and `in_flight`: together,
 // arrived = delivered + the sum of all refused + in flight.
@@ -552,7 +587,7 @@ typedef struct {
     uint64_t decode_bytes;
     // Bytes taken at the start: weights, arenas, batches, outputs.
     uint64_t memory_bytes;
-    // 1 if requests are accepted and every worker can run them, otherwise 0.
+    // 1 if vision_engine_readiness() says so of this model, otherwise 0.
     uint64_t is_ready;
     // Seconds, of requests with a result: accepted, waiting for a decode thread.
     vision_histogram_t queue_seconds;
@@ -570,6 +605,13 @@ typedef struct {
     vision_histogram_t total_seconds;
     // Images of the batch that each request was in.
     vision_histogram_t batch_size_images;
+    // Counts the models that had this name, from 1; a new one starts counting anew.
+    uint64_t version;
+    // Self-tests that gave other bits than they should.
+    uint64_t self_tests_failed_total;
+    // How often memory was taken, or something compiled, tuned or captured, for a run: 0, unless a worker had to
+    // be replaced.
+    uint64_t cold_path_total;
 } vision_metrics_t;
 
 // Called with the answer of one request, from the engine's own thread "vision-callback". `status` is
@@ -746,19 +788,60 @@ vision_status_t vision_engine_run(const vision_engine_t *engine,
                                   const vision_request_options_t *options,
                                   vision_result_t **result);
 
-// Everything counted and measured so far. `metrics_size` is sizeof(vision_metrics_t). Does not wait for
+// Everything counted and measured so far of the model "default". `metrics_size` is sizeof(vision_metrics_t). Does not wait for
 // requests.
 vision_status_t vision_engine_metrics(const vision_engine_t *engine,
                                       vision_metrics_t *metrics,
                                       size_t metrics_size);
 
-// The same as text for Prometheus (exposition format 0.0.4). `length` gets the length of the whole text
+// The same of all models, with the memory they take, as text for Prometheus (exposition format 0.0.4). `length` gets the length of the whole text
 // without its NUL. If `buffer_size` is not larger than that, `buffer`, which may be NULL with a size of 0,
 // is left alone: call again with more, and some to spare, since numbers grow meanwhile.
 vision_status_t vision_engine_metrics_prometheus(const vision_engine_t *engine,
                                                  char *buffer,
                                                  size_t buffer_size,
                                                  size_t *length);
+
+// Loads another model under a name of its own and proves it, while requests go on. Blocks meanwhile. Requests
+// are for it if their options name it; the model that the engine was made with is "default". `options` may be
+// NULL; its memory limits and tenants are not read, they are the engine's.
+vision_status_t vision_engine_load(vision_engine_t *engine,
+                                   const char *name,
+                                   const vision_model_t *model,
+                                   const vision_engine_options_t *options);
+
+// Prepares and proves a new version of a model; then hands all requests to it that come from that moment on.
+// Those accepted before are answered by the old version, and none is refused for the change. Blocks until the
+// last of them is answered. If the new version fails, the old one goes on.
+vision_status_t vision_engine_swap(vision_engine_t *engine,
+                                   const char *name,
+                                   const vision_model_t *model);
+
+// Answers what a model has accepted, and gives its memory back. Blocks meanwhile. The model "default" stays
+// until the engine is closed.
+vision_status_t vision_engine_unload(vision_engine_t *engine,
+                                     const char *name);
+
+// The names of the loaded models, "default" first, one a line. Written as the text of
+// vision_engine_metrics_prometheus() is.
+vision_status_t vision_engine_models(const vision_engine_t *engine,
+                                     char *buffer,
+                                     size_t buffer_size,
+                                     size_t *length);
+
+// The same as vision_engine_metrics() for one of several models.
+vision_status_t vision_engine_model_metrics(const vision_engine_t *engine,
+                                            const char *name,
+                                            vision_metrics_t *metrics,
+                                            size_t metrics_size);
+
+// Whether requests should be sent to the engine: `is_ready` becomes 1 if every worker of all models has run
+// images whose answers are known, with the same bits, and has done nothing wrong since; otherwise 0. `reason`
+// gets why not, a sentence for people, or "", cut off to fit; it may be NULL with a `reason_size` of 0.
+vision_status_t vision_engine_readiness(const vision_engine_t *engine,
+                                        char *reason,
+                                        size_t reason_size,
+                                        uint32_t *is_ready);
 
 // Submits a picture and does not wait for its answer. `options` may be NULL. Refused at once with
 // VISION_STATUS_QUEUE_FULL and the like if it cannot be accepted. Free `pending` with

@@ -11,6 +11,7 @@
 
 #include "libvision.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -439,18 +440,49 @@ public:
         detail::check(vision_engine_metrics(handle_.get(), &metrics, sizeof metrics));
         return metrics;
     }
-    // The same as text for Prometheus.
-    std::string prometheus() const {
-        std::string text;
-        std::size_t length = 0;
-        detail::check(vision_engine_metrics_prometheus(handle_.get(), nullptr, 0, &length));
-        while (text.size() <= length) {
-            // Numbers grow meanwhile.
-            text.resize(length + 256);
-            detail::check(vision_engine_metrics_prometheus(handle_.get(), text.data(), text.size(), &length));
+    // The same for one of several models.
+    vision_metrics_t metrics(const std::string &model) const {
+        vision_metrics_t metrics;
+        detail::check(vision_engine_model_metrics(handle_.get(), model.c_str(), &metrics, sizeof metrics));
+        return metrics;
+    }
+    // The same of all models as text for Prometheus.
+    std::string prometheus() const { return text(vision_engine_metrics_prometheus); }
+    // Whether requests should be sent here.
+    bool is_ready() const {
+        std::uint32_t is_ready = 0;
+        detail::check(vision_engine_readiness(handle_.get(), nullptr, 0, &is_ready));
+        return is_ready != 0;
+    }
+    // Why they should not; nothing if they should.
+    std::optional<std::string> unready_reason() const {
+        char reason[1024];
+        std::uint32_t is_ready = 0;
+        detail::check(vision_engine_readiness(handle_.get(), reason, sizeof reason, &is_ready));
+        if (is_ready != 0) return std::nullopt;
+        return std::string(reason);
+    }
+
+    // Loads another model beside the first, whose name is "default", while requests go on.
+    void load(const std::string &name, const Model &model, const EngineOptions &options = {}) {
+        detail::check(vision_engine_load(handle_.get(), name.c_str(), model.get(), &options));
+    }
+    // Hands all later requests to a new version; returns when the old one has answered its own.
+    void swap(const std::string &name, const Model &model) {
+        detail::check(vision_engine_swap(handle_.get(), name.c_str(), model.get()));
+    }
+    // Answers what the model has accepted, and gives its memory back.
+    void unload(const std::string &name) { detail::check(vision_engine_unload(handle_.get(), name.c_str())); }
+    // The names of the loaded models, "default" first.
+    std::vector<std::string> models() const {
+        std::vector<std::string> names;
+        const std::string lines = text(vision_engine_models);
+        for (std::size_t begin = 0; begin <= lines.size();) {
+            const std::size_t end = std::min(lines.find('\n', begin), lines.size());
+            names.push_back(lines.substr(begin, end - begin));
+            begin = end + 1;
         }
-        text.resize(length);
-        return text;
+        return names;
     }
     // Accepts nothing more and answers what was accepted. The destructor does the same.
     void close() { detail::check(vision_engine_close(handle_.get())); }
@@ -466,6 +498,20 @@ private:
         vision_result_t *result = nullptr;
         detail::check(function(handle_.get(), &picture, &options, &result));
         return Result(result);
+    }
+    using Text = vision_status_t (*)(const vision_engine_t *, char *, std::size_t, std::size_t *);
+
+    std::string text(Text function) const {
+        std::string text;
+        std::size_t length = 0;
+        detail::check(function(handle_.get(), nullptr, 0, &length));
+        while (text.size() <= length) {
+            // It may grow meanwhile.
+            text.resize(length + 256);
+            detail::check(function(handle_.get(), text.data(), text.size(), &length));
+        }
+        text.resize(length);
+        return text;
     }
     static std::vector<vision_tensor_t> for_c(Span<TensorView> inputs) {
         std::vector<vision_tensor_t> tensors;

@@ -3,6 +3,7 @@
 use crate::abi::{init, read};
 use crate::boundary::{array, boundary, invalid, optional_text, path, text};
 use crate::status::vision_status_t;
+use libvision::backend::Precision;
 use libvision::{BatchWindow, DecodeLimits, EngineOptions, Result, Tuning};
 use std::ffi::c_char;
 use std::sync::Arc;
@@ -20,6 +21,22 @@ pub enum vision_window {
     VISION_WINDOW_THROUGHPUT = 1,
     /// As long as that is measured to save more time than it costs, at most `max_queue_delay_us`.
     VISION_WINDOW_ADAPTIVE = 2,
+}
+
+/// Element type that a network is computed in. A number of `enum vision_precision`.
+pub type vision_precision_t = u32;
+
+/// Element type that a network is computed in.
+#[repr(C)]
+pub enum vision_precision {
+    /// What suits the device: F32 on the CPU, F16 on CUDA.
+    VISION_PRECISION_AUTO = 0,
+    /// Single precision.
+    VISION_PRECISION_F32 = 1,
+    /// Half precision; sums are F32.
+    VISION_PRECISION_F16 = 2,
+    /// The upper half of F32; sums are F32.
+    VISION_PRECISION_BF16 = 3,
 }
 
 /// A tenant's share of an engine beside those of others. This struct never grows.
@@ -50,7 +67,7 @@ pub struct vision_engine_options_t {
     pub decode_threads: u32,
     /// Most scans of a progressive JPEG.
     pub max_progressive_scans: u32,
-    /// "auto", "cpu" or "cuda:N"; NULL takes "auto".
+    /// "auto", "cpu" or "cuda:N", or several with commas between, which share the requests; NULL takes "auto".
     pub device: *const c_char,
     /// How long the first request of a batch may wait for others, in microseconds.
     pub max_queue_delay_us: u64,
@@ -95,11 +112,32 @@ pub struct vision_engine_options_t {
     pub tenant_weight_count: u32,
     /// File to record in what decides who runs when, for `vision replay`; NULL for none.
     pub trace: *const c_char,
+    /// Element type that the network is computed in; results are f32 in any case.
+    pub precision: vision_precision_t,
+    /// 1: before the engine is there, every worker runs images whose answers are known. 0: it is there sooner and
+    /// never says that it is ready.
+    pub prove: u32,
+    /// Batches that each device works on at one time; 0 takes as many as keep it busy.
+    pub instances: u32,
+    /// Results that are kept for pictures that come again, byte for byte; 0 keeps none.
+    pub cache_entries: u32,
+    /// Bytes of such results, at least 1.
+    pub cache_bytes: u64,
+    /// How often, in microseconds, each worker runs such an image again; 0 for never.
+    pub self_test_every_us: u64,
+    /// Most bytes of this machine's memory that all models may come to in the worst case, beyond which loading
+    /// fails with VISION_STATUS_OUT_OF_MEMORY; 0 for no limit.
+    pub memory_limit: u64,
+    /// The same for the memory of each device that has its own.
+    pub device_memory_limit: u64,
 }
 
 const LATENCY: u32 = vision_window::VISION_WINDOW_LATENCY as u32;
 const THROUGHPUT: u32 = vision_window::VISION_WINDOW_THROUGHPUT as u32;
 const ADAPTIVE: u32 = vision_window::VISION_WINDOW_ADAPTIVE as u32;
+
+/// By their numbers.
+const PRECISIONS: [Precision; 4] = [Precision::Auto, Precision::F32, Precision::F16, Precision::Bf16];
 
 fn microseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
@@ -139,6 +177,14 @@ fn defaults() -> vision_engine_options_t {
         batch_bucket_count: 0,
         tenant_weight_count: 0,
         trace: std::ptr::null(),
+        precision: PRECISIONS.iter().position(|known| *known == options.precision).unwrap_or(0) as u32,
+        prove: options.prove.into(),
+        instances: options.instances as u32,
+        cache_entries: options.cache_entries as u32,
+        cache_bytes: options.cache_bytes,
+        self_test_every_us: microseconds(options.self_test_every),
+        memory_limit: options.memory_limit.unwrap_or(0),
+        device_memory_limit: options.device_memory_limit.unwrap_or(0),
     }
 }
 
@@ -174,6 +220,9 @@ pub(crate) unsafe fn engine_options(
         ADAPTIVE => BatchWindow::Adaptive,
         other => return Err(invalid(format!("{name}.window is {other}; expected a VISION_WINDOW_..."))),
     };
+    let precision = PRECISIONS.get(given.precision as usize).ok_or_else(|| {
+        invalid(format!("{name}.precision is {}; expected a VISION_PRECISION_...", given.precision))
+    })?;
     let defaults = EngineOptions::default();
     Ok(EngineOptions {
         device: device.map_or(defaults.device, str::to_owned),
@@ -201,7 +250,14 @@ pub(crate) unsafe fn engine_options(
         outage_patience: Duration::from_micros(given.outage_patience_us),
         close_timeout: Duration::from_micros(given.close_timeout_us),
         trace,
-        ..defaults
+        precision: *precision,
+        prove: given.prove != 0,
+        instances: given.instances as usize,
+        cache_entries: given.cache_entries as usize,
+        cache_bytes: given.cache_bytes,
+        self_test_every: Duration::from_micros(given.self_test_every_us),
+        memory_limit: Some(given.memory_limit).filter(|limit| *limit != 0),
+        device_memory_limit: Some(given.device_memory_limit).filter(|limit| *limit != 0),
     })
 }
 
@@ -280,6 +336,14 @@ mod tests {
             batch_bucket_count: 2,
             tenant_weight_count: 1,
             trace: c"trace".as_ptr(),
+            precision: vision_precision::VISION_PRECISION_BF16 as u32,
+            prove: 0,
+            instances: 19,
+            cache_entries: 20,
+            cache_bytes: 21,
+            self_test_every_us: 22,
+            memory_limit: 23,
+            device_memory_limit: 24,
         };
         let expected = EngineOptions {
             device: "cpu".into(),
@@ -307,7 +371,14 @@ mod tests {
             outage_patience: Duration::from_micros(14),
             close_timeout: Duration::from_micros(15),
             trace: Some("trace".into()),
-            ..EngineOptions::default()
+            precision: Precision::Bf16,
+            prove: false,
+            instances: 19,
+            cache_entries: 20,
+            cache_bytes: 21,
+            self_test_every: Duration::from_micros(22),
+            memory_limit: Some(23),
+            device_memory_limit: Some(24),
         };
         // SAFETY: the struct and its text live through the call.
         assert_eq!(unsafe { engine_options(&given, "options") }.unwrap(), expected);
@@ -333,6 +404,8 @@ mod tests {
         assert_eq!(message(reserved), "options.reserved is 7; expected 0");
         let window = vision_engine_options_t { window: 3, ..defaults() };
         assert_eq!(message(window), "options.window is 3; expected a VISION_WINDOW_...");
+        let precision = vision_engine_options_t { precision: 4, ..defaults() };
+        assert_eq!(message(precision), "options.precision is 4; expected a VISION_PRECISION_...");
         let weights = [(null(), 0), (c"a".as_ptr(), 7)].map(|(name, reserved)| vision_tenant_weight_t {
             name,
             weight: 1,

@@ -15,6 +15,7 @@ pub mod image;
 pub mod load_options;
 pub mod metrics;
 pub mod model;
+pub mod models;
 pub mod preprocess;
 pub mod request;
 pub mod request_options;

@@ -1,9 +1,10 @@
 //! What an engine counts and measures, for C: one struct that grows, and text for Prometheus.
 
 use crate::abi::write;
-use crate::boundary::{boundary, null, out};
+use crate::boundary::boundary;
 use crate::engine::vision_engine_t;
 use crate::handle;
+use crate::models::give_text;
 use crate::status::vision_status_t;
 use libvision::engine::machine::{Counters, Refusal};
 use libvision::engine::{Histogram, Metrics};
@@ -26,7 +27,7 @@ pub struct vision_histogram_t {
     pub count: u64,
 }
 
-/// An engine at one moment. What ends in `_total` counts from the engine's start and never falls.
+/// A model of an engine at one moment. What ends in `_total` counts from the start of this version of the model.
 /// `arrived_total` is `accepted_total` and what was refused at the door; `accepted_total` is
 /// `delivered_total`, what was answered without a result later, and `in_flight`: together,
 /// arrived = delivered + the sum of all refused + in flight.
@@ -85,7 +86,7 @@ pub struct vision_metrics_t {
     pub decode_bytes: u64,
     /// Bytes taken at the start: weights, arenas, batches, outputs.
     pub memory_bytes: u64,
-    /// 1 if requests are accepted and every worker can run them, otherwise 0.
+    /// 1 if vision_engine_readiness() says so of this model, otherwise 0.
     pub is_ready: u64,
     /// Seconds, of requests with a result: accepted, waiting for a decode thread.
     pub queue_seconds: vision_histogram_t,
@@ -103,15 +104,22 @@ pub struct vision_metrics_t {
     pub total_seconds: vision_histogram_t,
     /// Images of the batch that each request was in.
     pub batch_size_images: vision_histogram_t,
+    /// Counts the models that had this name, from 1; a new one starts counting anew.
+    pub version: u64,
+    /// Self-tests that gave other bits than they should.
+    pub self_tests_failed_total: u64,
+    /// How often memory was taken, or something compiled, tuned or captured, for a run: 0, unless a worker had to
+    /// be replaced.
+    pub cold_path_total: u64,
 }
 
 fn histogram(of: &Histogram) -> vision_histogram_t {
     vision_histogram_t { ends: *of.ends, buckets: of.buckets, sum: of.sum, count: of.count }
 }
 
-fn snapshot(of: &Metrics) -> vision_metrics_t {
+pub(crate) fn snapshot(of: &Metrics) -> vision_metrics_t {
     let Counters { arrived, accepted, delivered, runs, images, padding, splits, .. } = of.counters;
-    let Counters { stuck, lost, rebuilt, self_tests, .. } = of.counters;
+    let Counters { stuck, lost, rebuilt, self_tests, self_tests_failed, .. } = of.counters;
     let refused = |refusal| of.counters.refused(refusal);
     let histograms = &of.histograms;
     vision_metrics_t {
@@ -150,10 +158,13 @@ fn snapshot(of: &Metrics) -> vision_metrics_t {
         postprocess_seconds: histogram(&histograms.postprocess),
         total_seconds: histogram(&histograms.total),
         batch_size_images: histogram(&histograms.batch_size),
+        version: of.version,
+        self_tests_failed_total: self_tests_failed,
+        cold_path_total: of.cold_paths,
     }
 }
 
-/// Everything counted and measured so far. `metrics_size` is sizeof(vision_metrics_t). Does not wait for
+/// Everything counted and measured so far of the model "default". `metrics_size` is sizeof(vision_metrics_t). Does not wait for
 /// requests.
 ///
 /// # Safety
@@ -172,7 +183,7 @@ pub unsafe extern "C" fn vision_engine_metrics(
     })
 }
 
-/// The same as text for Prometheus (exposition format 0.0.4). `length` gets the length of the whole text
+/// The same of all models, with the memory they take, as text for Prometheus (exposition format 0.0.4). `length` gets the length of the whole text
 /// without its NUL. If `buffer_size` is not larger than that, `buffer`, which may be NULL with a size of 0,
 /// is left alone: call again with more, and some to spare, since numbers grow meanwhile.
 ///
@@ -187,21 +198,9 @@ pub unsafe extern "C" fn vision_engine_metrics_prometheus(
     length: *mut usize,
 ) -> vision_status_t {
     boundary(|| {
+        let text = handle::get(engine, "engine").map(|engine| engine.engine.prometheus());
         // SAFETY: the caller's promise.
-        let length = unsafe { out(length, "length")? };
-        if buffer.is_null() && buffer_size > 0 {
-            return Err(null("buffer"));
-        }
-        let text = handle::get(engine, "engine")?.engine.metrics().prometheus();
-        if text.len() < buffer_size {
-            // SAFETY: not NULL, as it has a size; the text and its NUL fit into what the caller made writable.
-            unsafe {
-                buffer.cast::<u8>().copy_from_nonoverlapping(text.as_ptr(), text.len());
-                buffer.add(text.len()).write(0);
-            }
-        }
-        length.write(text.len());
-        Ok(())
+        unsafe { give_text(text, buffer, buffer_size, length) }
     })
 }
 

@@ -61,6 +61,8 @@ pub struct vision_request_options_t {
     /// The header `traceparent` of W3C Trace Context, carried to the result and into logs; NULL for none. A
     /// malformed one is ignored, as the specification says.
     pub traceparent: *const c_char,
+    /// Which of the engine's models it is for, by the name of vision_engine_load(); NULL for "default".
+    pub model: *const c_char,
 }
 
 const CLASSIFY: u32 = vision_task::VISION_TASK_CLASSIFY as u32;
@@ -76,13 +78,15 @@ const LOW: u32 = vision_priority::VISION_PRIORITY_LOW as u32;
 pub(crate) struct GivenRequest<'a> {
     options: RequestOptions,
     tenant: Option<&'a str>,
+    model: Option<&'a str>,
 }
 
 impl GivenRequest<'_> {
-    /// For this engine, which knows the tenants by their names.
+    /// For this engine, which knows tenants and models by their names.
     pub(crate) fn at(self, engine: &Engine) -> Result<RequestOptions> {
         let tenant = self.tenant.map(|name| engine.tenant(name)).transpose()?.unwrap_or_default();
-        Ok(RequestOptions { tenant, ..self.options })
+        let model = self.model.map(|name| engine.model_id(name)).transpose()?.unwrap_or_default();
+        Ok(RequestOptions { tenant, model, ..self.options })
     }
 }
 
@@ -98,6 +102,7 @@ fn defaults() -> vision_request_options_t {
         reserved: 0,
         tenant: std::ptr::null(),
         traceparent: std::ptr::null(),
+        model: std::ptr::null(),
     }
 }
 
@@ -152,9 +157,10 @@ unsafe fn with_task<'a>(
     name: &str,
 ) -> Result<GivenRequest<'a>> {
     // SAFETY: the caller's promise.
-    let (tenant, traceparent) = unsafe {
+    let (tenant, model, traceparent) = unsafe {
         (
             optional_text(given.tenant, &format!("{name}.tenant"))?,
+            optional_text(given.model, &format!("{name}.model"))?,
             // Not even UTF-8: as malformed as any.
             optional_text(given.traceparent, "").unwrap_or_default(),
         )
@@ -175,7 +181,7 @@ unsafe fn with_task<'a>(
         trace_context: traceparent.and_then(TraceContext::parse),
         ..RequestOptions::default()
     };
-    Ok(GivenRequest { options, tenant })
+    Ok(GivenRequest { options, tenant, model })
 }
 
 /// Fills `options` with the defaults; `options_size` is sizeof(vision_request_options_t).
@@ -203,7 +209,7 @@ mod tests {
         let read = unsafe { [request_options(null(), "options"), request_options(&defaults(), "options")] };
         for given in read {
             let given = given.unwrap();
-            assert_eq!((given.options, given.tenant), (RequestOptions::default(), None));
+            assert_eq!((given.options, given.tenant, given.model), (RequestOptions::default(), None, None));
         }
     }
 
@@ -211,7 +217,7 @@ mod tests {
     fn every_field_arrives() {
         let text = c"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         let given = vision_request_options_t {
-            struct_size: 48,
+            struct_size: 56,
             task: CLASSIFY,
             top_k: 3,
             min_score: 0.25,
@@ -220,6 +226,7 @@ mod tests {
             reserved: 0,
             tenant: c"a".as_ptr(),
             traceparent: text.as_ptr(),
+            model: c"b".as_ptr(),
         };
         let classify = Task::Classify { top_k: 3, min_score: 0.25 };
         let expected = |task| RequestOptions {
@@ -240,7 +247,7 @@ mod tests {
                     request_options_for(Some(Task::Embed), &given, "options").unwrap(),
                 )
             };
-            assert_eq!((read.options, read.tenant), (expected(task), Some("a")));
+            assert_eq!((read.options, read.tenant, read.model), (expected(task), Some("a"), Some("b")));
             assert_eq!(named.options, expected(classify));
             assert_eq!(embed.options, expected(Task::Embed));
         }

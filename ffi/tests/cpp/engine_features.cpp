@@ -86,8 +86,23 @@ int main(int argc, char **argv) {
     const std::string text = engine.prometheus();
     EXPECT(text.find("reason=\"queue_full\"} 1\n") != std::string::npos && text.back() == '\n');
 
-    const vision::Engine other(vision::Model{argv[1]});
+    vision::Engine other(vision::Model{argv[1]});
     EXPECT(!other.classify(image).traceparent());
     expect_parts_to_add_up(other.classify(image).timing());
+
+    other.load("second", vision::Model(argv[1]));
+    EXPECT(other.is_ready() && !other.unready_reason());
+    EXPECT((other.models() == std::vector<std::string>{"default", "second"}));
+    vision::RequestOptions named;
+    named.model = "second";
+    other.classify(image, named);
+    EXPECT(other.metrics("second").delivered_total == 1 && other.metrics().delivered_total == 2);
+    other.swap("second", vision::Model(argv[1]));
+    EXPECT(other.metrics("second").version == 2);
+    other.unload("second");
+    EXPECT(other.models() == std::vector<std::string>{"default"});
+    EXPECT(error_of([&] { other.classify(image, named); }).status() == VISION_STATUS_INVALID_ARGUMENT);
+    other.close();
+    EXPECT(!other.is_ready() && other.unready_reason()->find("closed") != std::string::npos);
     return 0;
 }

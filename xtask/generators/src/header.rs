@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use cbindgen::{Builder, Config};
 
 /// In the order in which the header shows them.
-const SOURCES: [&str; 13] = [
+const SOURCES: [&str; 14] = [
     "abi",
     "status",
     "load_options",
@@ -17,6 +17,7 @@ const SOURCES: [&str; 13] = [
     "model",
     "engine",
     "metrics",
+    "models",
     "request",
     "result",
 ];
