@@ -49,6 +49,8 @@ export interface RequestOptions {
   tenant?: string
   /** The header of W3C Trace Context, carried to the answer; a malformed one is ignored. */
   traceparent?: string
+  /** Which of the engine's models it is for; the one that the engine was made with if not given. */
+  model?: string
 }
 
 export interface ClassifyOptions extends RequestOptions {
@@ -129,6 +131,22 @@ export interface EngineOptions {
   tuning?: string
   /** Path of a file to record in for `vision replay`; empty goes without. */
   trace?: string
+  /** Element type that the network is computed in; results are f32 in any case. */
+  precision?: 'auto' | 'f32' | 'f16' | 'bf16'
+  /** Whether every worker first runs images whose answers are known; without, an engine is never ready. */
+  prove?: boolean
+  /** Milliseconds after which each worker does so again; 0 for never. */
+  selfTestEveryMs?: number
+  /** Bytes of this machine's memory that all models may come to in the worst case; 0 for no limit. */
+  memoryLimit?: number
+  /** The same for the memory of each device. */
+  deviceMemoryLimit?: number
+  /** Batches that each device works on at one time; 0 takes as many as keep it busy. */
+  instances?: number
+  /** Results that are kept for pictures that come again, byte for byte; 0 keeps none. */
+  cacheEntries?: number
+  /** Bytes of such results. */
+  cacheBytes?: number
   /** Largest width times height of a picture. */
   maxPixels?: number
   /** Largest width, and height, of a picture. */
@@ -163,9 +181,13 @@ export type Refusal =
   | 'backend_stuck'
   | 'backend_lost'
 
-/** An engine at one moment. arrived = delivered + the sum of refused + inFlight, always. */
+/** A model of an engine at one moment. arrived = delivered + the sum of refused + inFlight, always. */
 export interface Metrics {
-  /** Requests that came since the engine was made. */
+  /** The model's name in the engine. */
+  model: string
+  /** Counts the models that had this name, from 1; a new one starts counting anew. */
+  version: number
+  /** Requests that came. */
   arrived: number
   /** Of those, accepted. */
   accepted: number
@@ -184,6 +206,10 @@ export interface Metrics {
   workersLost: number
   workersRebuilt: number
   selfTests: number
+  /** Of those, failed. */
+  selfTestsFailed: number
+  /** How often memory was taken, or something compiled or captured, for a run: 0, unless a worker was replaced. */
+  coldPaths: number
   /** Accepted and not yet given to a worker. */
   queued: number
   /** Of those, without a decoder. */
@@ -228,16 +254,27 @@ export class Engine {
   static get defaults(): Required<EngineOptions>
   /** Prepares the model, takes all memory and starts the threads, away from the event loop. */
   static create(model: Model | string | URL, options?: EngineOptions): Promise<Engine>
+  /** The model that requests are for if they name none. */
   get model(): Model
   /** The device taken. */
   get device(): string
   /** Largest batch, after the model's own limit. */
   get maxBatchSize(): number
-  /** Whether requests are accepted and every worker can run them. */
+  /** Names of the loaded models, `default` first. */
+  get models(): string[]
+  /** Loads another model beside the first and proves it, while requests go on. */
+  load(name: string, model: Model | string | URL, options?: EngineOptions): Promise<void>
+  /** Hands all later requests to a new version; resolves when the old one has answered its own. */
+  swap(name: string, model: Model | string | URL): Promise<void>
+  /** Answers what a model has accepted, and gives its memory back. */
+  unload(name: string): Promise<void>
+  /** Whether requests should be sent here. */
   get isReady(): boolean
-  /** Everything counted and measured so far. */
-  metrics(): Metrics
-  /** The same as text that Prometheus reads. */
+  /** The same, and why not. */
+  readiness(): { isReady: boolean; reason: string | undefined }
+  /** Everything counted and measured so far of a model; of `default` if none is named. */
+  metrics(model?: string): Metrics
+  /** The same of all models as text that Prometheus reads. */
   prometheus(): string
   /** Device, options, plan and memory, for people. */
   describe(): string

@@ -25,7 +25,7 @@ function checkNames(options, known) {
   }
 }
 
-const requestOptions = ['signal', 'deadlineMs', 'priority', 'tenant', 'traceparent']
+const requestOptions = ['signal', 'deadlineMs', 'priority', 'tenant', 'traceparent', 'model']
 const classifyOptions = ['topK', 'minScore', ...requestOptions]
 
 /** A path, the bytes of a file, or raw pixels, as the addon takes them. */
@@ -95,14 +95,24 @@ const construction = Symbol('construction')
 const nativeOf = Model.native
 delete Model.native
 
+/** A model, or the one at a path. */
+async function modelOf(model) {
+  return model instanceof Model ? model : Model.load(model)
+}
+
+/** A name must be text; the addon would say so in words of its own. */
+function checkName(name) {
+  if (typeof name !== 'string') throw invalid(`the name of a model is a string, found ${typeof name}`)
+}
+
 class Engine {
   #native
-  #model
+  #models
 
   constructor(key, nativeEngine, model) {
     if (key !== construction) throw invalid('an engine is made by `await Engine.create(model, options)`')
     this.#native = nativeEngine
-    this.#model = model
+    this.#models = new Map([['default', model]])
   }
 
   static get defaults() {
@@ -110,14 +120,14 @@ class Engine {
   }
 
   static async create(model, options = {}) {
-    const loaded = model instanceof Model ? model : await Model.load(model)
+    const loaded = await modelOf(model)
     checkNames(options, Object.keys(native.engineDefaults()))
     const { engine } = await promised((callback) => native.createEngine(nativeOf(loaded), options, callback))
     return new Engine(construction, engine, loaded)
   }
 
   get model() {
-    return this.#model
+    return this.#models.get('default')
   }
 
   get device() {
@@ -132,12 +142,45 @@ class Engine {
     return this.#native.describe()
   }
 
-  get isReady() {
-    return this.#native.isReady
+  get models() {
+    return this.#native.models
   }
 
-  metrics() {
-    return this.#native.metrics()
+  async load(name, model, options = {}) {
+    checkName(name)
+    checkNames(options, Object.keys(native.engineDefaults()))
+    const loaded = await modelOf(model)
+    await promised((callback) => this.#native.load(name, nativeOf(loaded), options, callback))
+    this.#models.set(name, loaded)
+  }
+
+  async swap(name, model) {
+    checkName(name)
+    const loaded = await modelOf(model)
+    await promised((callback) => this.#native.swap(name, nativeOf(loaded), callback))
+    this.#models.set(name, loaded)
+  }
+
+  async unload(name) {
+    checkName(name)
+    await promised((callback) => this.#native.unload(name, callback))
+    this.#models.delete(name)
+  }
+
+  get isReady() {
+    return this.readiness().isReady
+  }
+
+  readiness() {
+    const reason = this.#native.unreadyReason() ?? undefined
+    return { isReady: reason === undefined, reason }
+  }
+
+  metrics(model = 'default') {
+    checkName(model)
+    const { metrics, error } = this.#native.metrics(model)
+    if (error) throw new VisionError(error)
+    return metrics
   }
 
   prometheus() {

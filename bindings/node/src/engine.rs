@@ -27,6 +27,22 @@ pub struct CreatedEngine {
     pub error: Option<NativeError>,
 }
 
+/// What a change of models gives.
+#[napi(object, object_from_js = false)]
+pub struct Changed {
+    /// What went wrong.
+    pub error: Option<NativeError>,
+}
+
+/// What measuring a model gives: one of the two.
+#[napi(object, object_from_js = false)]
+pub struct MeasuredModel {
+    /// The snapshot.
+    pub metrics: Option<NativeMetrics>,
+    /// What went wrong.
+    pub error: Option<NativeError>,
+}
+
 /// Makes an engine for a model.
 #[napi]
 pub fn create_engine(
@@ -111,22 +127,73 @@ impl NativeEngine {
         self.engine.as_ref().map_or_else(String::new, |engine| engine.describe())
     }
 
-    /// Everything counted and measured so far.
+    /// Loads another model; `callback` is told when it is there, or what went wrong.
     #[napi]
-    pub fn metrics(&self) -> Option<NativeMetrics> {
-        self.engine.as_ref().map(|engine| (&engine.metrics()).into())
+    pub fn load(
+        &self,
+        name: String,
+        model: &NativeModel,
+        options: NativeEngineOptions,
+        callback: Callback<Changed>,
+    ) -> napi::Result<()> {
+        let (model, options) = (model.model.clone(), options.into_options());
+        self.change(callback, move |engine| engine.load(&name, model, &options?).map(drop))
     }
 
-    /// The same as text for Prometheus.
+    /// Hands all later requests to a new version; `callback` is told when the old one is gone.
+    #[napi]
+    pub fn swap(&self, name: String, model: &NativeModel, callback: Callback<Changed>) -> napi::Result<()> {
+        let model = model.model.clone();
+        self.change(callback, move |engine| engine.swap(&name, model))
+    }
+
+    /// Gives a model's memory back; `callback` is told when that is done.
+    #[napi]
+    pub fn unload(&self, name: String, callback: Callback<Changed>) -> napi::Result<()> {
+        self.change(callback, move |engine| engine.unload(&name))
+    }
+
+    fn change(
+        &self,
+        callback: Callback<Changed>,
+        change: impl FnOnce(&Engine) -> Result<()> + Send + 'static,
+    ) -> napi::Result<()> {
+        let engine = self.engine().cloned();
+        in_background(callback, move || {
+            let changed = engine.and_then(|engine| change(&engine));
+            Changed { error: changed.err().map(Into::into) }
+        })
+    }
+
+    /// Names of the loaded models, `default` first.
+    #[napi(getter)]
+    pub fn models(&self) -> Vec<String> {
+        self.engine.as_ref().map_or_else(Vec::new, |engine| engine.models())
+    }
+
+    /// Everything counted and measured of a model so far, or what went wrong.
+    #[napi]
+    pub fn metrics(&self, model: String) -> MeasuredModel {
+        match self.engine().and_then(|engine| engine.metrics_of(&model)) {
+            Ok(metrics) => MeasuredModel { metrics: Some((&metrics).into()), error: None },
+            Err(error) => MeasuredModel { metrics: None, error: Some(error.into()) },
+        }
+    }
+
+    /// The same of all models as text for Prometheus.
     #[napi]
     pub fn prometheus(&self) -> String {
-        self.engine.as_ref().map_or_else(String::new, |engine| engine.metrics().prometheus())
+        self.engine.as_ref().map_or_else(String::new, |engine| engine.prometheus())
     }
 
-    /// Whether requests are accepted and every worker can run them.
-    #[napi(getter)]
-    pub fn is_ready(&self) -> bool {
-        self.engine.as_ref().is_some_and(|engine| engine.is_ready())
+    /// Why requests should not be sent here; nothing if they should.
+    #[napi]
+    pub fn unready_reason(&self) -> Option<String> {
+        let readiness = self.engine().map(|engine| engine.readiness());
+        match readiness {
+            Ok(readiness) => readiness.reason().map(str::to_owned),
+            Err(error) => Some(error.message().to_owned()),
+        }
     }
 
     /// Answers what was accepted, then stops; `callback` is told when that is done.

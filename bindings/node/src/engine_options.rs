@@ -1,6 +1,7 @@
 //! The options of an engine; names and defaults are those of core.
 
 use crate::number::{bytes, invalid, milliseconds, whole_number};
+use libvision::backend::Precision;
 use libvision::{BatchWindow, EngineOptions, Result, Tuning};
 use napi_derive::napi;
 use std::collections::HashMap;
@@ -48,6 +49,22 @@ pub struct NativeEngineOptions {
     pub tuning: Option<String>,
     /// Path of a file to record in; empty goes without.
     pub trace: Option<String>,
+    /// `auto`, `f32`, `f16` or `bf16`.
+    pub precision: Option<String>,
+    /// Whether workers prove themselves.
+    pub prove: Option<bool>,
+    /// Milliseconds.
+    pub self_test_every_ms: Option<f64>,
+    /// Bytes of this machine's memory; 0 for no limit.
+    pub memory_limit: Option<f64>,
+    /// Bytes of each device's memory; 0 for no limit.
+    pub device_memory_limit: Option<f64>,
+    /// Batches on a device at one time.
+    pub instances: Option<f64>,
+    /// Results kept.
+    pub cache_entries: Option<f64>,
+    /// Bytes of them.
+    pub cache_bytes: Option<f64>,
     /// Largest width times height.
     pub max_pixels: Option<f64>,
     /// Largest width, and height.
@@ -99,6 +116,22 @@ pub struct NativeEngineDefaults {
     pub tuning: String,
     /// Empty: none.
     pub trace: String,
+    /// `auto`, `f32`, `f16` or `bf16`.
+    pub precision: String,
+    /// Whether workers prove themselves.
+    pub prove: bool,
+    /// Milliseconds.
+    pub self_test_every_ms: f64,
+    /// Bytes of this machine's memory; 0 for no limit.
+    pub memory_limit: f64,
+    /// Bytes of each device's memory; 0 for no limit.
+    pub device_memory_limit: f64,
+    /// Batches on a device at one time.
+    pub instances: u32,
+    /// Results kept.
+    pub cache_entries: u32,
+    /// Bytes of them.
+    pub cache_bytes: f64,
     /// Largest width times height.
     pub max_pixels: f64,
     /// Largest width, and height.
@@ -115,6 +148,9 @@ const WINDOWS: [(&str, BatchWindow); 3] = [
     ("throughput", BatchWindow::Throughput),
     ("adaptive", BatchWindow::Adaptive),
 ];
+
+/// The element types that a network can be computed in.
+const PRECISIONS: [Precision; 4] = [Precision::Auto, Precision::F32, Precision::F16, Precision::Bf16];
 
 /// The options an engine has if none are given.
 #[napi]
@@ -142,6 +178,14 @@ pub fn engine_defaults() -> NativeEngineDefaults {
         precise: options.precise,
         tuning: String::new(),
         trace: String::new(),
+        precision: options.precision.name().into(),
+        prove: options.prove,
+        self_test_every_ms: milliseconds(options.self_test_every),
+        memory_limit: options.memory_limit.unwrap_or(0) as f64,
+        device_memory_limit: options.device_memory_limit.unwrap_or(0) as f64,
+        instances: options.instances as u32,
+        cache_entries: options.cache_entries as u32,
+        cache_bytes: options.cache_bytes as f64,
         max_pixels: options.limits.max_pixels as f64,
         max_side: options.limits.max_side as f64,
         max_encoded_bytes: options.limits.max_encoded_bytes as f64,
@@ -157,6 +201,8 @@ impl NativeEngineOptions {
             ("queueCapacity", self.queue_capacity, &mut options.queue_capacity),
             ("decodeThreads", self.decode_threads, &mut options.decode_threads),
             ("threads", self.threads, &mut options.threads),
+            ("instances", self.instances, &mut options.instances),
+            ("cacheEntries", self.cache_entries, &mut options.cache_entries),
             ("maxPixels", self.max_pixels, &mut options.limits.max_pixels),
             ("maxSide", self.max_side, &mut options.limits.max_side),
             ("maxEncodedBytes", self.max_encoded_bytes, &mut options.limits.max_encoded_bytes),
@@ -169,6 +215,7 @@ impl NativeEngineOptions {
         for (name, value, target) in [
             ("encodedBudget", self.encoded_budget, &mut options.encoded_budget),
             ("decodeBudget", self.decode_budget, &mut options.decode_budget),
+            ("cacheBytes", self.cache_bytes, &mut options.cache_bytes),
         ] {
             if let Some(value) = value {
                 *target = bytes(name, value)?;
@@ -180,11 +227,26 @@ impl NativeEngineOptions {
             ("stuckAfterMs", self.stuck_after_ms, &mut options.stuck_after),
             ("outagePatienceMs", self.outage_patience_ms, &mut options.outage_patience),
             ("closeTimeoutMs", self.close_timeout_ms, &mut options.close_timeout),
+            ("selfTestEveryMs", self.self_test_every_ms, &mut options.self_test_every),
         ] {
             if let Some(value) = value {
                 *target = milliseconds(name, value)?;
             }
         }
+        for (name, value, target) in [
+            ("memoryLimit", self.memory_limit, &mut options.memory_limit),
+            ("deviceMemoryLimit", self.device_memory_limit, &mut options.device_memory_limit),
+        ] {
+            if let Some(value) = value {
+                *target = Some(bytes(name, value)?).filter(|limit| *limit != 0);
+            }
+        }
+        if let Some(given) = self.precision {
+            let known = PRECISIONS.into_iter().find(|known| known.name() == given);
+            let expected = "precision must be 'auto', 'f32', 'f16' or 'bf16'";
+            options.precision = known.ok_or_else(|| invalid(format!("{expected}, found '{given}'")))?;
+        }
+        options.prove = self.prove.unwrap_or(options.prove);
         if let Some(given) = self.window {
             let known = WINDOWS.iter().find(|(name, _)| *name == given);
             let expected = "window must be 'latency', 'throughput' or 'adaptive'";

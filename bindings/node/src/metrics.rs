@@ -32,6 +32,10 @@ impl From<&Histogram> for NativeHistogram {
 /// An engine at one moment.
 #[napi(object, object_from_js = false)]
 pub struct NativeMetrics {
+    /// The model's name in the engine.
+    pub model: String,
+    /// Counts the models that had it.
+    pub version: f64,
     /// Requests that came.
     pub arrived: f64,
     /// Of those, accepted.
@@ -56,6 +60,10 @@ pub struct NativeMetrics {
     pub workers_rebuilt: f64,
     /// Self-tests begun.
     pub self_tests: f64,
+    /// Of those, failed.
+    pub self_tests_failed: f64,
+    /// Memory taken, things compiled, for a run.
+    pub cold_paths: f64,
     /// Accepted and not yet given to a worker.
     pub queued: f64,
     /// Of those, without a decoder.
@@ -91,10 +99,12 @@ pub struct NativeMetrics {
 impl From<&Metrics> for NativeMetrics {
     fn from(of: &Metrics) -> Self {
         let Counters { arrived, accepted, delivered, runs, images, padding, splits, .. } = of.counters;
-        let Counters { stuck, lost, rebuilt, self_tests, .. } = of.counters;
+        let Counters { stuck, lost, rebuilt, self_tests, self_tests_failed, .. } = of.counters;
         let refused = |why: &Refusal| (why.name().to_owned(), of.counters.refused(*why) as f64);
         let histograms = &of.histograms;
         Self {
+            model: of.model.clone(),
+            version: of.version as f64,
             arrived: arrived as f64,
             accepted: accepted as f64,
             delivered: delivered as f64,
@@ -107,6 +117,8 @@ impl From<&Metrics> for NativeMetrics {
             workers_lost: lost as f64,
             workers_rebuilt: rebuilt as f64,
             self_tests: self_tests as f64,
+            self_tests_failed: self_tests_failed as f64,
+            cold_paths: of.cold_paths as f64,
             queued: of.queued as f64,
             waiting: of.waiting as f64,
             in_flight: of.in_flight as f64,

@@ -21,6 +21,8 @@ pub struct NativeRequest {
     pub tenant: Option<String>,
     /// A header of W3C Trace Context; a malformed one is ignored, as the specification says.
     pub traceparent: Option<String>,
+    /// Which of the engine's models.
+    pub model: Option<String>,
 }
 
 impl NativeRequest {
@@ -38,8 +40,8 @@ impl NativeRequest {
             deadline: self.deadline_ms.map(|value| milliseconds("deadlineMs", value)).transpose()?,
             priority,
             tenant: self.tenant.as_deref().map(|name| engine.tenant(name)).transpose()?.unwrap_or_default(),
+            model: self.model.as_deref().map(|name| engine.model_id(name)).transpose()?.unwrap_or_default(),
             trace_context: self.traceparent.as_deref().and_then(TraceContext::parse),
-            ..RequestOptions::default()
         })
     }
 

@@ -118,3 +118,36 @@ test('the defaults are those of the library, and can be given back', async () =>
   const again = await Engine.create(modelPath, defaults)
   await again.close()
 })
+
+test('models come and go while requests go on', async () => {
+  const several = await Engine.create(modelPath)
+  await several.load('other', modelPath, { maxBatchSize: 2 })
+  assert.deepEqual(several.models, ['default', 'other'])
+  assert.deepEqual(several.readiness(), { isReady: true, reason: undefined })
+  const { predictions } = await several.classify(picture)
+  assert.deepEqual((await several.classify(picture, { model: 'other' })).predictions, predictions)
+  const { model, version, delivered, coldPaths, selfTestsFailed } = several.metrics('other')
+  assert.deepEqual([model, version, delivered, coldPaths, selfTestsFailed], ['other', 1, 1, 0, 0])
+  await several.swap('other', several.model)
+  assert.equal(several.metrics('other').version, 2)
+  await several.unload('other')
+  assert.deepEqual(several.models, ['default'])
+  const wrong = [
+    several.classify(picture, { model: 'other' }),
+    several.swap('other', modelPath),
+    several.unload('default'),
+    several.unload(3),
+    several.load('third', modelPath, { batch: 3 }),
+    several.load('default', modelPath)
+  ]
+  for (const promise of wrong) assert.equal((await failure(promise)).code, 'INVALID_ARGUMENT')
+  assert.throws(() => several.metrics('other'), { code: 'INVALID_ARGUMENT' })
+  await several.close()
+  const { isReady, reason } = several.readiness()
+  assert.ok(!isReady && /closed/.test(reason))
+})
+
+test('what does not hold is refused before it is taken', async () => {
+  assert.equal((await failure(Engine.create(modelPath, { memoryLimit: 1000 }))).code, 'OUT_OF_MEMORY')
+  assert.match((await failure(Engine.create(modelPath, { precision: 'f64' }))).message, /precision must be/)
+})

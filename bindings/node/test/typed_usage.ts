@@ -13,7 +13,10 @@ export async function usage(signal: AbortSignal): Promise<number> {
     tenant: 'a',
     traceparent: answer.traceparent
   })
-  const metrics: Metrics = engine.metrics()
+  await engine.load('second', model, { precision: 'f16', cacheEntries: 10 })
+  const metrics: Metrics = engine.metrics(engine.models[1])
+  const { isReady, reason }: { isReady: boolean; reason: string | undefined } = engine.readiness()
+  if (!isReady) throw new Error(reason)
   const refused: number = metrics.refused.queue_full + metrics.totalSeconds.count + served.batchSize
   const text: string = engine.isReady ? engine.prometheus() : `${refused}`
   const other: Engine = await Engine.create('model', { window: 'adaptive', tenantWeights: { a: 2 }, batchBuckets: [1, 8] })

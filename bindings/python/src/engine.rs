@@ -8,6 +8,7 @@ use crate::model::Model;
 use crate::number::{count, seconds};
 use crate::request::Request;
 use crate::request_options::request_options;
+use libvision::backend::Precision;
 use libvision::{BatchWindow, DecodeLimits, EngineOptions, Task, Tuning};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -26,6 +27,12 @@ pub(crate) struct Defaults {
     threads: usize,
     precise: bool,
     window: &'static str,
+    precision: &'static str,
+    prove: bool,
+    self_test_every: f64,
+    instances: usize,
+    cache_entries: usize,
+    cache_bytes: u64,
     preserve_order: bool,
     encoded_budget: u64,
     decode_budget: u64,
@@ -57,6 +64,12 @@ pub(crate) fn defaults() -> Defaults {
         threads: options.threads,
         precise: options.precise,
         window: WINDOWS.iter().find(|(_, window)| *window == options.window).map_or("", |(name, _)| name),
+        precision: options.precision.name(),
+        prove: options.prove,
+        self_test_every: options.self_test_every.as_secs_f64(),
+        instances: options.instances,
+        cache_entries: options.cache_entries,
+        cache_bytes: options.cache_bytes,
         preserve_order: options.preserve_order,
         encoded_budget: options.encoded_budget,
         decode_budget: options.decode_budget,
@@ -79,6 +92,9 @@ const WINDOWS: [(&str, BatchWindow); 3] = [
     ("throughput", BatchWindow::Throughput),
     ("adaptive", BatchWindow::Adaptive),
 ];
+
+/// The element types that a network can be computed in.
+const PRECISIONS: [Precision; 4] = [Precision::Auto, Precision::F32, Precision::F16, Precision::Bf16];
 
 /// The options of an engine, from a dictionary that has them all.
 #[derive(FromPyObject)]
@@ -103,6 +119,14 @@ struct Options {
     outage_patience: f64,
     close_timeout: f64,
     trace: Option<PathBuf>,
+    precision: String,
+    prove: bool,
+    self_test_every: f64,
+    memory_limit: Option<i64>,
+    device_memory_limit: Option<i64>,
+    instances: i64,
+    cache_entries: i64,
+    cache_bytes: i64,
     max_pixels: i64,
     max_side: i64,
     max_encoded_bytes: i64,
@@ -116,6 +140,14 @@ impl Options {
             let found = self.window;
             argument(py, format!("window: expected 'latency', 'throughput' or 'adaptive', found '{found}'"))
         })?;
+        let precision =
+            PRECISIONS.into_iter().find(|known| known.name() == self.precision).ok_or_else(|| {
+                let found = self.precision;
+                argument(py, format!("precision: expected 'auto', 'f32', 'f16' or 'bf16', found '{found}'"))
+            })?;
+        let limit = |name, bytes: Option<i64>| {
+            bytes.map(|bytes| count(py, name, bytes).map(|bytes| bytes as u64)).transpose()
+        };
         let bucket = |size| count(py, "batch_buckets", size);
         let weight = |(name, weight): (String, i64)| {
             let size = count(py, &format!("tenant_weights[{name:?}]"), weight)?;
@@ -147,7 +179,14 @@ impl Options {
             outage_patience: seconds(py, "outage_patience", self.outage_patience)?,
             close_timeout: seconds(py, "close_timeout", self.close_timeout)?,
             trace: self.trace,
-            ..EngineOptions::default()
+            precision,
+            prove: self.prove,
+            self_test_every: seconds(py, "self_test_every", self.self_test_every)?,
+            memory_limit: limit("memory_limit", self.memory_limit)?,
+            device_memory_limit: limit("device_memory_limit", self.device_memory_limit)?,
+            instances: count(py, "instances", self.instances)?,
+            cache_entries: count(py, "cache_entries", self.cache_entries)?,
+            cache_bytes: count(py, "cache_bytes", self.cache_bytes)? as u64,
         })
     }
 }
@@ -245,20 +284,45 @@ impl Engine {
         self.engine.describe()
     }
 
-    /// Everything counted and measured so far: the fields of a `Metrics`.
-    fn metrics(&self) -> Snapshot {
-        (&self.engine.metrics()).into()
+    /// Loads another model under a name of its own, without the GIL.
+    #[pyo3(signature = (name, model, options: "dict[str, Any]"))]
+    fn load(&self, py: Python<'_>, name: &str, model: &Bound<'_, Model>, options: Options) -> PyResult<()> {
+        let (model, options) = (model.get().shared(), options.checked(py)?);
+        let loaded = py.detach(|| self.engine.load(name, model, &options));
+        loaded.map(drop).map_err(|error| exception(py, &error))
     }
 
-    /// The same as text for Prometheus.
-    fn prometheus(&self) -> String {
-        self.engine.metrics().prometheus()
+    /// Hands all later requests to a new version, and waits for the old one, without the GIL.
+    fn swap(&self, py: Python<'_>, name: &str, model: &Bound<'_, Model>) -> PyResult<()> {
+        let model = model.get().shared();
+        py.detach(|| self.engine.swap(name, model)).map_err(|error| exception(py, &error))
     }
 
-    /// Whether requests are accepted and every worker can run them.
+    /// Answers what a model has accepted and gives its memory back, without the GIL.
+    fn unload(&self, py: Python<'_>, name: &str) -> PyResult<()> {
+        py.detach(|| self.engine.unload(name)).map_err(|error| exception(py, &error))
+    }
+
+    /// Names of the loaded models, `default` first.
     #[getter]
-    fn is_ready(&self) -> bool {
-        self.engine.is_ready()
+    fn models(&self) -> Vec<String> {
+        self.engine.models()
+    }
+
+    /// Everything counted and measured of a model so far: the fields of a `Metrics`.
+    fn metrics(&self, py: Python<'_>, model: &str) -> PyResult<Snapshot> {
+        let metrics = self.engine.metrics_of(model).map_err(|error| exception(py, &error))?;
+        Ok((&metrics).into())
+    }
+
+    /// The same of all models as text for Prometheus.
+    fn prometheus(&self) -> String {
+        self.engine.prometheus()
+    }
+
+    /// Why requests should not be sent here; `None` if they should.
+    fn unready_reason(&self) -> Option<String> {
+        self.engine.readiness().reason().map(str::to_owned)
     }
 
     /// Accepts nothing more, answers what was accepted, stops the threads. Idempotent. In a forked child

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 /// The fields of a `Metrics`, as a dictionary; its histograms are dictionaries too.
 #[derive(IntoPyObject)]
 pub(crate) struct Snapshot {
+    model: String,
+    version: u64,
     arrived: u64,
     accepted: u64,
     delivered: u64,
@@ -20,6 +22,8 @@ pub(crate) struct Snapshot {
     workers_lost: u64,
     workers_rebuilt: u64,
     self_tests: u64,
+    self_tests_failed: u64,
+    cold_paths: u64,
     queued: usize,
     waiting: usize,
     in_flight: usize,
@@ -48,9 +52,11 @@ impl From<&Histogram> for Buckets {
 impl From<&Metrics> for Snapshot {
     fn from(of: &Metrics) -> Self {
         let Counters { arrived, accepted, delivered, runs, images, padding, splits, .. } = of.counters;
-        let Counters { stuck, lost, rebuilt, self_tests, .. } = of.counters;
+        let Counters { stuck, lost, rebuilt, self_tests, self_tests_failed, .. } = of.counters;
         let histograms = &of.histograms;
         Self {
+            model: of.model.clone(),
+            version: of.version,
             arrived,
             accepted,
             delivered,
@@ -63,6 +69,8 @@ impl From<&Metrics> for Snapshot {
             workers_lost: lost,
             workers_rebuilt: rebuilt,
             self_tests,
+            self_tests_failed,
+            cold_paths: of.cold_paths,
             queued: of.queued,
             waiting: of.waiting,
             in_flight: of.in_flight,

@@ -7,7 +7,8 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-/// What is wanted by when, and the rest of the keyword arguments: `priority`, `tenant`, `traceparent`.
+/// What is wanted by when, and the rest of the keyword arguments: `priority`, `tenant`, `traceparent`,
+/// `model`.
 pub(crate) fn request_options(
     py: Python<'_>,
     engine: &Engine,
@@ -25,6 +26,11 @@ pub(crate) fn request_options(
                     options.tenant = engine.tenant(&name).map_err(|error| exception(py, &error))?;
                 }
             }
+            "model" => {
+                if let Some(name) = value.extract::<Option<String>>()? {
+                    options.model = engine.model_id(&name).map_err(|error| exception(py, &error))?;
+                }
+            }
             // A malformed one is ignored, as the specification says.
             "traceparent" => {
                 let text = value.extract::<Option<String>>()?;
@@ -32,7 +38,8 @@ pub(crate) fn request_options(
             }
             other => {
                 let message = format!(
-                    "unexpected keyword argument '{other}'; a request takes deadline, priority, tenant, traceparent"
+                    "unexpected keyword argument '{other}'; a request takes deadline, priority, \
+                     tenant, traceparent, model"
                 );
                 return Err(PyTypeError::new_err(message));
             }

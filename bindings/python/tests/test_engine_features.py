@@ -151,3 +151,53 @@ def test_order_is_kept_if_asked_for(model, pictures):
             pending = engine.submit(picture, priority=priority)
             pending.add_done_callback(lambda _, i=i: order.append(i))
     assert order == list(range(16))
+
+
+def test_models_come_and_go_while_requests_go_on(model, model_path, png):
+    with libvision.Engine(model) as engine:
+        engine.load("other", model_path, max_batch_size=2, queue_capacity=3)
+        assert list(engine.models) == ["default", "other"] and engine.readiness()
+        expected = engine.classify(png).predictions
+        assert engine.classify(png, model="other").predictions == expected
+        assert len(engine.embed([png, png], model="other")) == 2
+        (shape,) = model.inputs.values()
+        assert engine.run(np.zeros((1, *shape[1:]), np.float32), model="other")["logits"].shape[0] == 1
+        metrics = engine.metrics("other")
+        assert (metrics.model, metrics.version, metrics.delivered) == ("other", 1, 4)
+        assert (metrics.cold_paths, metrics.self_tests_failed, metrics.is_ready) == (0, 0, True)
+        assert engine.metrics().delivered == 1
+        assert 'model="other",version="1"' in engine.prometheus()
+
+        new = libvision.Model.load(model_path)
+        engine.swap("other", new)
+        assert engine.models["other"] is new and engine.metrics("other").version == 2
+        assert engine.classify(png, model="other").predictions == expected
+
+        engine.unload("other")
+        assert list(engine.models) == ["default"]
+        for wrong in (
+            lambda: engine.classify(png, model="other"),
+            lambda: engine.swap("other", model),
+            lambda: engine.unload("default"),
+            lambda: engine.metrics("other"),
+        ):
+            with pytest.raises(libvision.ArgumentError, match="default"):
+                wrong()
+        with pytest.raises(TypeError, match="unexpected keyword argument 'batch'; an engine takes device,"):
+            engine.load("third", model, batch=3)
+    readiness = engine.readiness()
+    assert not readiness and "closed" in readiness.reason
+
+
+def test_what_does_not_hold_is_refused_before_it_is_taken(model):
+    with pytest.raises(libvision.DeviceError) as refused:
+        libvision.Engine(model, memory_limit=1000)
+    assert refused.value.code == "OUT_OF_MEMORY"
+    with pytest.raises(libvision.ArgumentError, match="precision: expected 'auto', 'f32'"):
+        libvision.Engine(model, precision="f64")
+
+
+def test_an_engine_that_is_not_proven_serves_and_is_not_ready(model, png):
+    with libvision.Engine(model, prove=False) as engine:
+        assert engine.classify(png).label
+        assert not engine.is_ready and "prove" in engine.readiness().reason

@@ -16,8 +16,9 @@ from .errors import (
     ModelError,
     VisionError,
 )
-from .metrics import Histogram, Metrics
+from .metrics import Histogram, Metrics, Readiness
 from .model import Model
+from .options import EngineOptions
 from .pending import Pending
 from .preprocess import Preprocess
 from .request import RequestOptions
@@ -28,6 +29,7 @@ __all__ = [
     "DeviceError",
     "Engine",
     "EngineError",
+    "EngineOptions",
     "Histogram",
     "ImageError",
     "InternalError",
@@ -37,6 +39,7 @@ __all__ = [
     "Pending",
     "Prediction",
     "Preprocess",
+    "Readiness",
     "RequestOptions",
     "Result",
     "Timing",

@@ -40,6 +40,10 @@ class Defaults:
     @property
     def ageing(self, /) -> float: ...
     @property
+    def cache_bytes(self, /) -> int: ...
+    @property
+    def cache_entries(self, /) -> int: ...
+    @property
     def close_timeout(self, /) -> float: ...
     @property
     def decode_budget(self, /) -> int: ...
@@ -49,6 +53,8 @@ class Defaults:
     def device(self, /) -> str: ...
     @property
     def encoded_budget(self, /) -> int: ...
+    @property
+    def instances(self, /) -> int: ...
     @property
     def max_batch_size(self, /) -> int: ...
     @property
@@ -68,9 +74,15 @@ class Defaults:
     @property
     def precise(self, /) -> bool: ...
     @property
+    def precision(self, /) -> str: ...
+    @property
     def preserve_order(self, /) -> bool: ...
     @property
+    def prove(self, /) -> bool: ...
+    @property
     def queue_capacity(self, /) -> int: ...
+    @property
+    def self_test_every(self, /) -> float: ...
     @property
     def stuck_after(self, /) -> float: ...
     @property
@@ -100,23 +112,27 @@ class Engine:
         """
         The device taken, `cpu` or `cuda:N`.
         """
-    @property
-    def is_ready(self, /) -> bool:
+    def load(self, /, name: str, model: Model, options: "dict[str, Any]") -> None:
         """
-        Whether requests are accepted and every worker can run them.
+        Loads another model under a name of its own, without the GIL.
         """
     @property
     def max_batch_size(self, /) -> int:
         """
         Largest batch, after the model's own limit.
         """
-    def metrics(self, /) -> Incomplete:
+    def metrics(self, /, model: str) -> Incomplete:
         """
-        Everything counted and measured so far: the fields of a `Metrics`.
+        Everything counted and measured of a model so far: the fields of a `Metrics`.
+        """
+    @property
+    def models(self, /) -> list[str]:
+        """
+        Names of the loaded models, `default` first.
         """
     def prometheus(self, /) -> str:
         """
-        The same as text for Prometheus.
+        The same of all models as text for Prometheus.
         """
     def start_classify(self, /, image: Any, *, top_k: SupportsIndex, min_score: SupportsFloat | SupportsIndex, deadline: SupportsFloat | SupportsIndex | None, **options: "Any") -> Request:
         """
@@ -133,6 +149,18 @@ class Engine:
     def start_run(self, /, inputs: "dict[str, Any]", *, deadline: SupportsFloat | SupportsIndex | None, **options: "Any") -> Request:
         """
         Asks for every output of the network, from input tensors by name.
+        """
+    def swap(self, /, name: str, model: Model) -> None:
+        """
+        Hands all later requests to a new version, and waits for the old one, without the GIL.
+        """
+    def unload(self, /, name: str) -> None:
+        """
+        Answers what a model has accepted and gives its memory back, without the GIL.
+        """
+    def unready_reason(self, /) -> str | None:
+        """
+        Why requests should not be sent here; `None` if they should.
         """
 
 @final

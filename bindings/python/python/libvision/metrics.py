@@ -25,12 +25,28 @@ class Histogram:
         return self.sum / self.count if self.count else 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether requests should be sent to an engine. True or false itself."""
+
+    is_ready: bool
+    reason: str | None
+    """Why not; None if they should."""
+
+    def __bool__(self) -> bool:
+        return self.is_ready
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """An engine at one moment. arrived = delivered + the sum of refused + in_flight, always."""
+    """A model of an engine at one moment. arrived = delivered + the sum of refused + in_flight, always."""
 
+    model: str
+    """Its name in the engine."""
+    version: int
+    """Counts the models that had this name, from 1; a new one starts counting anew."""
     arrived: int
-    """Requests that came since the engine was made."""
+    """Requests that came."""
     accepted: int
     """Of those, accepted."""
     delivered: int
@@ -53,6 +69,10 @@ class Metrics:
     """Workers made anew."""
     self_tests: int
     """Self-tests begun."""
+    self_tests_failed: int
+    """Self-tests that gave other bits than they should."""
+    cold_paths: int
+    """How often memory was taken, or something compiled or captured, for a run: 0, unless a worker was replaced."""
     queued: int
     """Accepted and not yet given to a worker."""
     waiting: int
@@ -66,7 +86,7 @@ class Metrics:
     memory_bytes: int
     """Bytes taken at the start: weights, arenas, batches, outputs."""
     is_ready: bool
-    """Whether requests are accepted and every worker can run them."""
+    """Whether the model is proven and serves; see `Engine.readiness`."""
     queue: Histogram
     """Seconds, of requests with a result: waiting for a decode thread."""
     decode: Histogram

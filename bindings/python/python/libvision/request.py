@@ -14,3 +14,5 @@ class RequestOptions(TypedDict, total=False):
     """Whose request it is. Tenants share an engine by their weights, whoever sends how much."""
     traceparent: str | None
     """The header of W3C Trace Context, carried to the result. A malformed one is ignored."""
+    model: str | None
+    """Which of the engine's models it is for; the one that the engine was made with if nothing is said."""
