@@ -103,6 +103,9 @@ impl Story {
                         self.say(now, &format!("worker {worker} runs others: {}", others.join(", ")));
                     }
                 }
+                Action::Copy { from, to } if *to == self.id => {
+                    self.say(now, &format!("has the answer of {from}, for the same picture"));
+                }
                 Action::Deliver { id } if *id == self.id => self.end(now, "answered"),
                 Action::Refuse { id, refusal, .. } if *id == self.id => {
                     self.end(now, &format!("answered without a result: {}", refusal.name()));

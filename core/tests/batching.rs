@@ -116,7 +116,7 @@ fn policy() -> Policy {
 
 fn arrival(id: RequestId, slots: usize, deadline: Option<Time>) -> Event {
     let cost = Cost { slots, ..Cost::default() };
-    Event::Arrived { id, tenant: 0, weight: 1, priority: Priority::Normal, cost, deadline }
+    Event::Arrived { id, tenant: 0, weight: 1, priority: Priority::Normal, cost, deadline, twin: None }
 }
 
 /// The batches among the actions.

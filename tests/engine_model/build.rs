@@ -9,6 +9,7 @@ const ENGINE: &str = "../../core/src/engine";
 
 /// Of the engine: everything that its threads meet in, down to the machine.
 const FILES: &[&str] = &[
+    "cache.rs",
     "clock.rs",
     "completion.rs",
     "hand_over.rs",

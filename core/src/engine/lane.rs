@@ -2,6 +2,8 @@
 //! the last answer.
 
 use super::admission::Admission;
+use super::cache::Cache;
+use super::cache_key::key_of;
 use super::clock::Clock;
 use super::completion::run_callbacks;
 use super::config::EngineOptions;
@@ -144,7 +146,9 @@ impl Lane {
         let channels = Channels { decoders: to_decoders, workers: to_workers, callbacks };
         let machine = Machine::new(shape, options.policy());
         let trace = options.trace.as_deref().map(|path| record(&version_of(path, version), &machine));
-        let scheduler = Arc::new(Scheduler::new(machine, trace.transpose()?, clock, channels));
+        let cache =
+            (options.cache_entries > 0).then(|| Cache::new(options.cache_entries, options.cache_bytes));
+        let scheduler = Arc::new(Scheduler::new(machine, trace.transpose()?, cache, clock, channels));
         let filler = Arc::new(Filler { stagings, preprocessor });
         let lane = Self {
             name: name.to_owned(),
@@ -212,7 +216,8 @@ impl Lane {
     }
 
     fn accept(&self, input: Input, cost: Cost, options: RequestOptions) -> Result<Pending> {
-        let accepted = self.scheduler.accept(input, cost, options)?;
+        let key = if self.options.cache_entries > 0 { key_of(&input, &options) } else { None };
+        let accepted = self.scheduler.accept(input, cost, options, key)?;
         if let Some(fill) = accepted.fill {
             self.filler.fill(fill, &self.scheduler);
         }

@@ -1,5 +1,6 @@
 //! What an engine counts and measures, as a snapshot and as text for Prometheus.
 
+use super::cache::CacheCounters;
 use super::machine::{Counters, Refusal};
 use super::memory_plan::MemoryPlan;
 use super::request::Timing;
@@ -137,6 +138,8 @@ pub struct Metrics {
     /// How often, since the start, memory was taken or something compiled, tuned or captured for a run: 0, unless a
     /// worker had to be replaced.
     pub cold_paths: u64,
+    /// What the cache of results did; all 0 without one.
+    pub cache: CacheCounters,
     /// Where the time of requests with a result went.
     pub histograms: Histograms,
 }
@@ -148,7 +151,7 @@ impl Metrics {
         Exposition(std::slice::from_ref(self)).to_string()
     }
 
-    fn totals(&self) -> [(&'static str, u64); 13] {
+    fn totals(&self) -> [(&'static str, u64); 17] {
         let Counters { arrived, accepted, delivered, runs, images, padding, splits, .. } = self.counters;
         let Counters { stuck, lost, rebuilt, self_tests, self_tests_failed, .. } = self.counters;
         [
@@ -165,10 +168,14 @@ impl Metrics {
             ("self_tests_total", self_tests),
             ("self_tests_failed_total", self_tests_failed),
             ("cold_path_total", self.cold_paths),
+            ("cache_hits_total", self.cache.hits),
+            ("cache_misses_total", self.cache.misses),
+            ("cache_joined_total", self.cache.joined),
+            ("cache_evicted_total", self.cache.evicted),
         ]
     }
 
-    fn gauges(&self) -> [(&'static str, u64); 7] {
+    fn gauges(&self) -> [(&'static str, u64); 9] {
         [
             ("queued", self.queued as u64),
             ("waiting", self.waiting as u64),
@@ -177,6 +184,8 @@ impl Metrics {
             ("decode_bytes", self.decode_bytes),
             ("memory_bytes", self.memory_bytes),
             ("ready", u64::from(self.is_ready)),
+            ("cache_entries", self.cache.entries as u64),
+            ("cache_bytes", self.cache.bytes),
         ]
     }
 

@@ -11,6 +11,7 @@
 //! | `machine` | the state machine that decides who is accepted, decoded, run with whom, and when |
 //! | `scheduler` | the lock around it, and the way from its actions to threads and callers |
 //! | `refusal` | its refusals as errors |
+//! | `cache`, `cache_key` | results of pictures that come again |
 //! | `hand_over` | what one thread hands to the next |
 //! | `intake`, `worker`, `workshop` | what decoders and workers do, and where workers are made |
 //! | `trace` | what the machine was told, to decide the same again |
@@ -20,6 +21,8 @@
 //! | `clock`, `shutdown` | the engine's time, and the end of its threads |
 
 mod admission;
+mod cache;
+mod cache_key;
 pub mod clock;
 mod completion;
 mod config;
@@ -53,6 +56,7 @@ mod trace_context;
 mod worker;
 mod workshop;
 
+pub use cache::CacheCounters;
 pub use config::EngineOptions;
 pub use devices::Devices;
 pub use engine::{Engine, Surroundings};

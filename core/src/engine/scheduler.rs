@@ -1,17 +1,18 @@
 //! The machine under one lock, with the values it speaks of by name: takes events from all threads, and
 //! carries its actions to decoders, workers and callers.
 
+use super::cache::{Cache, CacheCounters, Key};
 use super::clock::{Bell, Clock, Time};
 use super::completion::{Answer, Completer, Delivery};
 use super::hand_over::{
     Answers, Batch, Decoded, DecodedRequest, DecoderCommand, Fill, Input, Request, StagedRequest, Stamps,
     WorkerCommand,
 };
-use super::machine::{Action, Cost, Event, Machine, Place, RequestId, RunId, RunOutcome};
+use super::machine::{Action, Cost, Event, Machine, Place, RequestId, RunId, RunOutcome, Unready};
 use super::metrics::{Histograms, Metrics};
 use super::readiness::Readiness;
 use super::refusal::error_of;
-use super::request::{RequestOptions, Response};
+use super::request::{RequestOptions, Response, Timing};
 use super::spans::RequestSpan;
 use super::trace::Recorder;
 use crate::error::{Error, ErrorKind, Result};
@@ -55,6 +56,7 @@ struct State {
     /// Until when the thread that lets time pass sleeps; `None` is for ever.
     asleep_until: Option<Time>,
     histograms: Histograms,
+    cache: Option<Cache>,
     /// Of a run, a test, or the making of a worker.
     last_failure: Option<String>,
     recorder: Option<Recorder>,
@@ -67,6 +69,8 @@ struct OpenRequest {
     completer: Completer,
     options: RequestOptions,
     span: RequestSpan,
+    /// What its answer is kept by.
+    key: Option<Key>,
     /// The run that it is or was in, for its span.
     run: Option<RunId>,
 }
@@ -76,6 +80,7 @@ struct Arrival {
     input: Input,
     cost: Cost,
     options: RequestOptions,
+    key: Option<Key>,
     span: RequestSpan,
 }
 
@@ -135,6 +140,7 @@ impl Scheduler {
     pub(super) fn new(
         machine: Machine,
         recorder: Option<Recorder>,
+        cache: Option<Cache>,
         clock: Arc<dyn Clock>,
         channels: Channels,
     ) -> Self {
@@ -151,6 +157,7 @@ impl Scheduler {
             lost_workers: Vec::new(),
             asleep_until: None,
             histograms: Histograms::default(),
+            cache,
             last_failure: None,
             recorder,
             channels: Some(channels),
@@ -177,6 +184,7 @@ impl Scheduler {
     pub(super) fn metrics(&self) -> Metrics {
         let state = self.state.lock();
         let machine = &state.machine;
+        let cached = state.cache.as_ref().map(Cache::counters);
         Metrics {
             counters: *machine.counters(),
             queued: machine.queued(),
@@ -185,6 +193,7 @@ impl Scheduler {
             encoded_bytes: machine.encoded_bytes(),
             decode_bytes: machine.decode_bytes(),
             histograms: state.histograms.clone(),
+            cache: CacheCounters { joined: machine.counters().joined, ..cached.unwrap_or_default() },
             ..Metrics::default()
         }
     }
@@ -212,10 +221,16 @@ impl Scheduler {
     }
 
     /// Accepts a request or refuses it at once.
-    pub(super) fn accept(&self, input: Input, cost: Cost, options: RequestOptions) -> Result<Accepted> {
+    pub(super) fn accept(
+        &self,
+        input: Input,
+        cost: Cost,
+        options: RequestOptions,
+        key: Option<Key>,
+    ) -> Result<Accepted> {
         let answer = Arc::<Answer>::default();
         let mut aftermath = Aftermath::default();
-        let arrival = Arrival { input, cost, options, span: RequestSpan::new(cost, &options) };
+        let arrival = Arrival { input, cost, options, key, span: RequestSpan::new(cost, &options) };
         let admitted = self.admit(&mut self.state.lock(), arrival, &answer, &mut aftermath);
         let fill = aftermath.settle_but_fill();
         match admitted {
@@ -234,7 +249,7 @@ impl Scheduler {
         answer: &Arc<Answer>,
         aftermath: &mut Aftermath,
     ) -> std::result::Result<RequestId, (RequestSpan, Error)> {
-        let Arrival { input, cost, options, span } = arrival;
+        let Arrival { input, cost, options, key, span } = arrival;
         let Some(channels) = &state.channels else {
             return Err((span, Error::new(ErrorKind::EngineClosed, "the engine is closed")));
         };
@@ -249,11 +264,24 @@ impl Scheduler {
         state.next_id += 1;
         aftermath.own = Some(id);
         let now = self.now();
+        let key = key.filter(|_| state.machine.unready() != Some(Unready::Closed));
+        let cache = state.cache.as_mut();
+        let mut twin = None;
+        if let (Some(cache), Some(key)) = (cache, key) {
+            if let Some(kept) = cache.get(&key) {
+                let open = OpenRequest { id, completer, options, span, key: None, run: None };
+                let response = Response { trace_context: options.trace_context, ..kept };
+                aftermath.answers.push((open, Ok(response)));
+                return Ok(id);
+            }
+            twin = Some(cache.enter(key));
+        }
         state.waiting.insert(id, Request { id, input, options, accepted: now });
         let RequestOptions { deadline, priority, tenant, .. } = options;
         let deadline = deadline.map(|deadline| now.after(deadline));
-        let event = Event::Arrived { id, tenant: tenant.id, weight: tenant.weight, priority, cost, deadline };
-        state.open.insert(id, OpenRequest { id, completer, options, span, run: None });
+        let weight = tenant.weight;
+        let event = Event::Arrived { id, tenant: tenant.id, weight, priority, cost, deadline, twin };
+        state.open.insert(id, OpenRequest { id, completer, options, span, key, run: None });
         let before = aftermath.answers.len();
         self.step(state, now, event, aftermath);
         // Refused at the door: the caller learns of it here and not by the answer.
@@ -407,7 +435,13 @@ impl Scheduler {
     }
 
     fn step_once(&self, state: &mut State, now: Time, event: Event, aftermath: &mut Aftermath) {
+        let failed_before = state.machine.counters().self_tests_failed;
         let actions = state.machine.step(now, event);
+        if state.machine.counters().self_tests_failed > failed_before
+            && let Some(cache) = &mut state.cache
+        {
+            cache.clear();
+        }
         if let Some(recorder) = &mut state.recorder {
             recorder.told(now, &event, &actions);
         }
@@ -451,6 +485,7 @@ impl Scheduler {
                     state.lost_workers.push(worker);
                     self.bell.ring();
                 }
+                Action::Copy { from, to } => state.copy_answer(now, from, to, aftermath),
                 Action::Deliver { id } => {
                     let lost = || Err(Error::new(ErrorKind::Internal, "the answer of a request was lost"));
                     let answer = state.answers.remove(&id).unwrap_or_else(lost);
@@ -458,15 +493,16 @@ impl Scheduler {
                     if let Ok(Response { timing, batch_size, .. }) = &answer {
                         state.histograms.add(timing, *batch_size);
                     }
-                    aftermath.answers.extend(state.open.remove(&id).map(|open| (open, answer)));
+                    aftermath.answers.extend(state.close(id, &answer).map(|open| (open, answer)));
                 }
                 Action::Refuse { id, refusal, retry_after } => {
                     aftermath.requests.extend(state.waiting.remove(&id));
                     aftermath.unwanted.extend(state.answers.remove(&id));
                     state.staged.remove(&id);
-                    if let Some(open) = state.open.remove(&id) {
-                        let error = error_of(refusal, retry_after, &open.options, state.machine.policy());
-                        aftermath.answers.push((open, Err(error)));
+                    if let Some(open) = state.open.get(&id) {
+                        let answer =
+                            Err(error_of(refusal, retry_after, &open.options, state.machine.policy()));
+                        aftermath.answers.extend(state.close(id, &answer).map(|open| (open, answer)));
                     }
                 }
             }
@@ -490,6 +526,33 @@ impl State {
         if let Some(channels) = &self.channels {
             let _ = channels.decoders[decoder].send(command);
         }
+    }
+
+    /// The answer of one request is that of another as well, which only waited for it.
+    fn copy_answer(&mut self, now: Time, from: RequestId, to: RequestId, aftermath: &mut Aftermath) {
+        let (Some(answer), Some(request)) = (self.answers.get(&from), self.waiting.remove(&to)) else {
+            return;
+        };
+        let waited = now.since(request.accepted);
+        let copy = match answer {
+            Ok(response) => Ok(Response {
+                timing: Timing { queue: waited, total: waited, ..Timing::default() },
+                trace_context: request.options.trace_context,
+                ..response.clone()
+            }),
+            Err(error) => Err(Error::new(error.kind(), error.message())),
+        };
+        aftermath.requests.push(request);
+        self.answers.insert(to, copy);
+    }
+
+    /// Takes out a request with its answer, which is kept for others if it is a result.
+    fn close(&mut self, id: RequestId, answer: &Result<Response>) -> Option<OpenRequest> {
+        let open = self.open.remove(&id)?;
+        if let (Some(cache), Some(key)) = (&mut self.cache, open.key) {
+            cache.leave(key, answer.as_ref().ok());
+        }
+        Some(open)
     }
 
     fn tell_worker(&self, worker: usize, command: WorkerCommand) {

@@ -9,7 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::io::{BufRead, Write};
 use std::time::Duration;
 
-const FORMAT: &str = "libvision-trace 1";
+const FORMAT: &str = "libvision-trace 2";
 
 /// Writes a trace. A failure to write ends the recording and nothing else.
 pub(super) struct Recorder {
@@ -127,12 +127,13 @@ fn nanos(duration: Duration) -> u64 {
 
 fn event_words(event: &Event) -> String {
     match *event {
-        Event::Arrived { id, tenant, weight, priority, cost, deadline } => {
+        Event::Arrived { id, tenant, weight, priority, cost, deadline, twin } => {
+            let twin = twin.unwrap_or(0);
             let Cost { slots, encoded_bytes, decode_bytes, decode_work } = cost;
             let deadline = deadline.map_or(0, |deadline| deadline.0);
             let priority = priority as u8;
             format!(
-                "arrived {id} {tenant} {weight} {priority} {slots} {encoded_bytes} {decode_bytes} {decode_work} {deadline}"
+                "arrived {id} {tenant} {weight} {priority} {slots} {encoded_bytes} {decode_bytes} {decode_work} {deadline} {twin}"
             )
         }
         Event::Decoded { decoder, succeeded } => format!("decoded {decoder} {}", u8::from(succeeded)),
@@ -150,7 +151,7 @@ fn event_of(name: &str, words: &[u64]) -> Option<Event> {
     Some(match (name, words) {
         (
             "arrived",
-            &[id, tenant, weight, priority, slots, encoded_bytes, decode_bytes, decode_work, deadline],
+            &[id, tenant, weight, priority, slots, encoded_bytes, decode_bytes, decode_work, deadline, twin],
         ) => {
             Event::Arrived {
                 id,
@@ -160,6 +161,7 @@ fn event_of(name: &str, words: &[u64]) -> Option<Event> {
                 cost: Cost { slots: slots as usize, encoded_bytes, decode_bytes, decode_work },
                 // Nothing has a deadline at moment zero.
                 deadline: (deadline > 0).then_some(Time(deadline)),
+                twin: (twin > 0).then_some(twin),
             }
         }
         ("decoded", &[decoder, succeeded]) => {
@@ -251,11 +253,18 @@ mod tests {
     #[test]
     fn events_are_read_as_they_were_written() {
         let cost = Cost { slots: 2, encoded_bytes: 3, decode_bytes: 4, decode_work: 5 };
-        let arrival =
-            |priority, deadline| Event::Arrived { id: 7, tenant: 1, weight: 9, priority, cost, deadline };
+        let arrival = |priority, deadline, twin| Event::Arrived {
+            id: 7,
+            tenant: 1,
+            weight: 9,
+            priority,
+            cost,
+            deadline,
+            twin,
+        };
         let mut events = vec![
-            arrival(Priority::High, None),
-            arrival(Priority::Low, Some(Time(8))),
+            arrival(Priority::High, None, Some(4)),
+            arrival(Priority::Low, Some(Time(8)), None),
             Event::Decoded { decoder: 1, succeeded: true },
             Event::Filled { decoder: 2, succeeded: false },
             Event::Rebuilt { worker: 3, succeeded: true },
@@ -276,10 +285,10 @@ mod tests {
 
     #[test]
     fn what_is_no_trace_is_an_error_that_names_the_line() {
-        let head = "libvision-trace 1\nshape 2 1 1 3\npolicy 0 1 9 9 9 0 0 9 9 0\n";
+        let head = "libvision-trace 2\nshape 2 1 1 3\npolicy 0 1 9 9 9 0 0 9 9 0\n";
         assert_eq!(replay(head.as_bytes(), |_| ()).unwrap(), 0);
         let wrong =
-            ["", "x", "libvision-trace 1\nshape 0 1 1 1", "libvision-trace 1\nshape 1 1 1 1\npolicy 1"];
+            ["", "x", "libvision-trace 2\nshape 0 1 1 1", "libvision-trace 2\nshape 1 1 1 1\npolicy 1"];
         let long = ["nonsense", "1 decoded 1 1 0", "1 rebuilt 5 1 0", "1 arrived 1 0"]
             .map(|line| format!("{head}{line}"));
         for trace in wrong.into_iter().map(str::to_owned).chain(long) {

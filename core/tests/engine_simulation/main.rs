@@ -32,9 +32,10 @@ fn nothing_is_lost_doubled_late_unfair_or_overfull() {
     for refusal in Refusal::ALL {
         assert!(totals.refused[refusal as usize] > least, "{}: {totals:?}", refusal.name());
     }
-    let Totals { delivered, splits, stuck, rebuilt, self_tests, .. } = totals;
+    let Totals { delivered, joined, splits, stuck, rebuilt, self_tests, .. } = totals;
     assert!(
-        delivered > totals.events / 20 && [splits, stuck, rebuilt, self_tests].iter().all(|&n| n > least)
+        delivered > totals.events / 20
+            && [joined, splits, stuck, rebuilt, self_tests].iter().all(|&n| n > least)
     );
 }
 

@@ -79,7 +79,7 @@ impl Scene {
         let deadline = patience.map(|patience| self.now.after(patience));
         self.accepted.insert(id, (tenant, deadline));
         let priority = Priority::Normal;
-        self.tell(Event::Arrived { id, tenant, weight: 1, priority, cost, deadline });
+        self.tell(Event::Arrived { id, tenant, weight: 1, priority, cost, deadline, twin: None });
         id
     }
 
@@ -112,6 +112,7 @@ impl Scene {
                     assert!(self.refused.insert(id, (refusal, self.now)).is_none());
                     assert!(!self.delivered.contains_key(&id));
                 }
+                Action::Copy { .. } => unreachable!("no picture comes twice"),
                 Action::Discard { .. } => {}
             }
         }

@@ -3,7 +3,7 @@
 
 use crate::machine::{
     Action, Cost, Counters, Event, Machine, Place, Policy, Priority, Refusal, RequestId, RunId, RunOutcome,
-    Shape, TenantId, Time, Window,
+    Shape, TenantId, Time, TwinId, Window,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,11 +19,16 @@ pub struct Request {
     pub cost: Cost,
     pub deadline: Option<Time>,
     pub accepted: Time,
+    pub twin: Option<TwinId>,
+    /// It followed, and leads now.
+    is_heir: bool,
     pub at: At,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
+    /// For the answer of another, for the same picture.
+    Following,
     Waiting,
     Decoder,
     Placed,
@@ -75,6 +80,8 @@ pub struct Truth {
     /// Accepted and not answered.
     pub open: BTreeMap<RequestId, Request>,
     deadlines: BTreeSet<(Time, RequestId)>,
+    /// Who is computed for a picture.
+    leaders: BTreeMap<TwinId, RequestId>,
     pub decoders: Vec<Decoder>,
     stagings: Vec<Staging>,
     pub runs: BTreeMap<RunId, Run>,
@@ -114,6 +121,7 @@ impl Truth {
         Self {
             open: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            leaders: BTreeMap::new(),
             decoders: vec![Decoder::Idle; shape.decoders],
             stagings: vec![staging; shape.stagings],
             runs: BTreeMap::new(),
@@ -148,16 +156,23 @@ impl Truth {
         self.arriving = None;
         self.cancelling = None;
         match *event {
-            Event::Arrived { id, tenant, weight, priority, cost, deadline } => {
+            Event::Arrived { id, tenant, weight, priority, cost, deadline, twin } => {
                 self.arriving = Some(id);
                 self.seen.insert(tenant, now);
                 self.counters.arrived += 1;
-                let at = At::Waiting;
-                let request = Request { tenant, weight, priority, cost, deadline, accepted: now, at };
+                let follows = twin.is_some_and(|twin| self.leaders.contains_key(&twin));
+                let at = if follows { At::Following } else { At::Waiting };
+                if let Some(twin) = twin.filter(|_| !follows) {
+                    self.leaders.insert(twin, id);
+                }
+                let (accepted, is_heir) = (now, false);
+                let request =
+                    Request { tenant, weight, priority, cost, deadline, accepted, twin, is_heir, at };
+                self.counters.joined += u64::from(follows);
                 self.open.insert(id, request);
                 self.deadlines.extend(deadline.map(|deadline| (deadline, id)));
                 self.queued += 1;
-                self.waiting += 1;
+                self.waiting += usize::from(!follows);
                 self.counters.accepted += 1;
                 self.encoded_bytes += cost.encoded_bytes;
             }
@@ -212,6 +227,7 @@ impl Truth {
         let Some(request) = self.open.get_mut(&id) else { return };
         let is_queued = |at: At| !matches!(at, At::Running(_) | At::Answered);
         self.queued = self.queued + usize::from(is_queued(at)) - usize::from(is_queued(request.at));
+        self.waiting += usize::from(at == At::Waiting);
         self.waiting -= usize::from(request.at == At::Waiting);
         self.answered += usize::from(at == At::Answered && request.at != At::Answered);
         request.at = at;
@@ -300,6 +316,14 @@ impl Truth {
                 }
                 self.workers[*worker] = Worker::Rebuilding;
             }
+            Action::Copy { from, to } => {
+                let (giver, taker) = (self.open[from], self.open[to]);
+                assert_eq!(giver.at, At::Answered, "{from} has no answer to copy");
+                assert_eq!((taker.at, taker.twin), (At::Following, giver.twin), "{to} does not follow");
+                assert_eq!(giver.twin.and_then(|twin| self.leaders.get(&twin)), Some(from), "who leads");
+                self.encoded_bytes -= taker.cost.encoded_bytes;
+                self.move_to(*to, At::Answered);
+            }
             Action::Deliver { id } => {
                 let request = self.leaves(*id, "delivered");
                 assert_eq!(request.at, At::Answered, "{id} was delivered without an answer");
@@ -320,8 +344,11 @@ impl Truth {
         let request = self.open[&id];
         assert_eq!(request.at, At::Waiting, "{id} does not wait");
         let line = (request.tenant, request.priority);
-        let last = self.last_begun.insert(line, id);
-        assert!(last < Some(id), "{id} went after {last:?} of the same tenant and priority");
+        if !request.is_heir {
+            let last = self.last_begun.insert(line, id);
+            assert!(last < Some(id), "{id} went after {last:?} of the same tenant and priority");
+        }
+        assert_eq!(request.twin.map_or(id, |twin| self.leaders[&twin]), id, "a picture is computed twice");
         self.check_turn(now, id, &request);
         self.turns.insert(id, self.next_turn);
         self.next_turn += 1;
@@ -534,9 +561,10 @@ impl Truth {
         let queued = self.queued;
         let finished = self.answered;
         let request = self.leaves(id, refusal.name());
-        if request.at == At::Waiting {
+        if matches!(request.at, At::Waiting | At::Following) {
             self.encoded_bytes -= request.cost.encoded_bytes;
         }
+        self.lead_on(id, &request, refusal);
         self.counters.refused[refusal as usize] += 1;
         let at_the_door = self.arriving == Some(id);
         let policy = &self.policy;
@@ -545,6 +573,7 @@ impl Truth {
             Refusal::QueueFull | Refusal::BytesFull | Refusal::DeadlineInfeasible | Refusal::TooCostly => {
                 assert!(at_the_door, "{id} was refused after it was accepted");
                 self.counters.accepted -= 1;
+                self.counters.joined -= u64::from(request.at == At::Following);
                 assert!(!self.is_closing);
                 let is_retried = refusal != Refusal::TooCostly;
                 assert_eq!(retry_after.is_some_and(|after| !after.is_zero()), is_retried, "{refusal:?}");
@@ -552,6 +581,7 @@ impl Truth {
             // Whether it was accepted first makes no difference to who asked.
             _ if at_the_door && machine.counters().accepted < self.counters.accepted => {
                 assert!(self.is_closing || is_late || refusal == Refusal::BackendLost);
+                self.counters.joined -= u64::from(request.at == At::Following);
                 self.counters.accepted -= 1;
             }
             _ => {}
@@ -590,13 +620,37 @@ impl Truth {
                 self.is_forced |= !at_the_door;
             }
             Refusal::BackendStuck => {
+                if request.at == At::Following {
+                    return;
+                }
                 let At::Running(run) = request.at else { panic!("{id} does not run and is stuck") };
                 assert!(self.runs.get(&run).is_none_or(|run| now >= run.limit), "given up too early");
             }
             Refusal::Cancelled => assert_eq!(self.cancelling, Some(id), "nobody cancelled"),
             Refusal::BackendLost => {
                 let is_out = self.workers.iter().all(|w| !matches!(w, Worker::Idle | Worker::Busy(_)));
-                assert!(is_out || matches!(request.at, At::Running(_)), "refused beside a worker that runs");
+                assert!(
+                    is_out || matches!(request.at, At::Running(_) | At::Following),
+                    "refused beside a worker that runs"
+                );
+            }
+        }
+    }
+
+    /// A request has left without a result: who follows it goes on if that was its own affair.
+    fn lead_on(&mut self, id: RequestId, request: &Request, refusal: Refusal) {
+        let Some(twin) = request.twin.filter(|twin| self.leaders.get(twin) == Some(&id)) else { return };
+        self.leaders.remove(&twin);
+        if matches!(refusal, Refusal::Cancelled | Refusal::DeadlineExceeded) {
+            let follows =
+                |(_, other): &(&RequestId, &Request)| other.twin == Some(twin) && other.at == At::Following;
+            let heir = self.open.iter().find(follows).map(|(&heir, _)| heir);
+            if let Some(heir) = heir {
+                // Who comes in the moment that its leader goes has never followed.
+                self.counters.joined -= u64::from(self.arriving == Some(heir));
+                self.leaders.insert(twin, heir);
+                self.move_to(heir, At::Waiting);
+                self.open.get_mut(&heir).expect("found above").is_heir = true;
             }
         }
     }
@@ -608,7 +662,7 @@ impl Truth {
         assert!(!self.is_closing, "accepted though closed");
         assert!(self.queued + self.answered <= policy.queue_capacity, "the queue is overfull");
         assert!(cost.encoded_bytes <= policy.encoded_bytes && cost.decode_bytes <= policy.decode_bytes);
-        if let Some(deadline) = deadline
+        if let Some(deadline) = deadline.filter(|_| request.at != At::Following)
             && self.workers.iter().any(|worker| matches!(worker, Worker::Idle | Worker::Busy(_)))
         {
             let quickest = machine.curve().points().map(|(_, took)| took).min().unwrap_or_default();
@@ -624,6 +678,14 @@ impl Truth {
         }
         for staging in 0..self.stagings.len() {
             self.release_unused(staging);
+        }
+        let open = &self.open;
+        self.leaders.retain(|_, leader| open.get(leader).is_some_and(|leader| leader.at != At::Answered));
+        if machine.counters().joined > 0 {
+            for (id, request) in &self.open {
+                let leads = request.twin.is_some_and(|twin| self.leaders.contains_key(&twin));
+                assert!(request.at != At::Following || leads, "{id} follows nobody");
+            }
         }
         if let Some(&(deadline, id)) = self.deadlines.first() {
             assert!(deadline > now, "request {id} outlived its deadline");

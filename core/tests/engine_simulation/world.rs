@@ -51,6 +51,8 @@ pub struct World {
     /// Mean nanoseconds between arrivals.
     interval: u64,
     tenants: u64,
+    /// Pictures that come again and again; none if 0.
+    pictures: u64,
     /// Hash of all that the machine said.
     pub trace: DefaultHasher,
     /// What the machine was told, if that is to be kept.
@@ -101,6 +103,7 @@ impl World {
             curve,
             interval: run * 100 / (max_batch_size as u64 * workers as u64 * load) + 1,
             tenants: random.range(1, 4),
+            pictures: random.pick(&[0, 0, 2, 8]),
             trace: DefaultHasher::new(),
             told: None,
             events: 0,
@@ -154,7 +157,8 @@ impl World {
                 };
                 self.happens(took, Happening::Rebuilt(worker, succeeded));
             }
-            Action::Discard { .. } | Action::Deliver { .. } | Action::Refuse { .. } => {}
+            Action::Discard { .. } | Action::Copy { .. } | Action::Deliver { .. } | Action::Refuse { .. } => {
+            }
         }
     }
 
@@ -250,7 +254,10 @@ impl World {
         // One tenant floods.
         let tenant = if self.random.chance(300) { 0 } else { tenant };
         let priority = self.random.pick(&[Priority::High, Priority::Normal, Priority::Normal, Priority::Low]);
-        self.tell(Event::Arrived { id, tenant, weight: 1 + tenant % 3, priority, cost, deadline });
+        let twin =
+            (self.pictures > 0 && self.random.below(2) == 0).then(|| self.random.range(1, self.pictures));
+        let weight = 1 + tenant % 3;
+        self.tell(Event::Arrived { id, tenant, weight, priority, cost, deadline, twin });
     }
 
     fn interfere(&mut self) {
@@ -325,6 +332,7 @@ const EVENTS_OF_A_WORLD: u64 = 4000;
 pub struct Totals {
     pub events: u64,
     pub delivered: u64,
+    pub joined: u64,
     pub refused: [u64; Refusal::ALL.len()],
     pub splits: u64,
     pub stuck: u64,
@@ -343,6 +351,7 @@ pub fn simulate_many(events: u64, first_seed: u64) -> Totals {
         let counters = world.truth.counters();
         totals.events += world.events;
         totals.delivered += counters.delivered;
+        totals.joined += counters.joined;
         totals.splits += counters.splits;
         totals.stuck += counters.stuck;
         totals.rebuilt += counters.rebuilt;

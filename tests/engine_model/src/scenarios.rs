@@ -63,7 +63,7 @@ impl Engine {
         let (callbacks, _) = unbounded();
         let channels = Channels { decoders: vec![decoder], workers: vec![worker], callbacks };
         let machine = Machine::new(shape, policy);
-        let scheduler = Arc::new(Scheduler::new(machine, None, Arc::new(Still), channels));
+        let scheduler = Arc::new(Scheduler::new(machine, None, None, Arc::new(Still), channels));
         let [works, decodes, times] = [0; 3].map(|_| Arc::clone(&scheduler));
         let mut threads = vec![spawn(move || work(&works, &batches)), spawn(move || times.run_timer(|_| ()))];
         if has_decoder {
@@ -109,7 +109,7 @@ fn write(scheduler: &Scheduler, fill: Fill) {
 /// What a caller does. An answer, or the refusal.
 fn submit(scheduler: &Scheduler) -> Result<(u64, Arc<Answer>)> {
     let cost = Cost { slots: 1, ..Cost::default() };
-    let accepted = scheduler.accept(Input::Tensors(Vec::new()), cost, RequestOptions::default())?;
+    let accepted = scheduler.accept(Input::Tensors(Vec::new()), cost, RequestOptions::default(), None)?;
     if let Some(fill) = accepted.fill {
         write(scheduler, fill);
     }

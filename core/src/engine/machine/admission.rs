@@ -10,7 +10,7 @@ const SHORTEST_RETRY: Duration = Duration::from_millis(1);
 
 impl Machine {
     pub(super) fn arrived(&mut self, now: Time, arrival: Arrival, actions: &mut Vec<Action>) {
-        let Arrival { id, tenant, weight, priority, cost, deadline } = arrival;
+        let Arrival { id, tenant, weight, priority, cost, deadline, twin } = arrival;
         self.counters.arrived += 1;
         self.tenants.seen(now, tenant, weight);
         if let Some((refusal, retry_after)) = self.refusal(now, &arrival) {
@@ -19,16 +19,16 @@ impl Machine {
             return;
         }
         self.counters.accepted += 1;
-        self.requests.insert(id, Entry { tenant, cost, deadline, stage: Stage::Waiting });
-        self.enter_stage(id, Stage::Waiting);
-        self.encoded_bytes += cost.encoded_bytes;
+        let rises = now.after(self.policy.ageing);
+        let stage = Stage::Waiting;
+        self.requests.insert(id, Entry { tenant, cost, deadline, weight, priority, rises, twin, stage });
         self.deadlines.extend(deadline.map(|deadline| (deadline, id)));
-        self.queue.push((id, tenant, weight), priority, cost, now.after(self.policy.ageing));
+        self.line_up(id);
     }
 
     /// Why the request is refused, and when to try again; nothing if it is not.
     fn refusal(&mut self, now: Time, arrival: &Arrival) -> Option<(Refusal, Option<Duration>)> {
-        let Arrival { tenant, cost, deadline, .. } = *arrival;
+        let Arrival { tenant, cost, deadline, twin, .. } = *arrival;
         let policy = &self.policy;
         if self.closes_at.is_some() {
             return Some((Refusal::Closed, None));
@@ -48,8 +48,12 @@ impl Machine {
         if !self.tenants.have_room(tenant, policy.queue_capacity, self.queued + self.finished) {
             return Some((Refusal::QueueFull, Some(self.time_of_a_batch())));
         }
-        if self.encoded_bytes.saturating_add(cost.encoded_bytes) > policy.encoded_bytes {
+        if self.encoded_bytes().saturating_add(cost.encoded_bytes) > policy.encoded_bytes {
             return Some((Refusal::BytesFull, Some(self.time_of_a_batch())));
+        }
+        // It is computed already, or will be before whoever comes now.
+        if self.would_follow(twin) {
+            return None;
         }
         let late = deadline.and_then(|deadline| {
             let end = self.expected_end(now, arrival);

@@ -9,6 +9,8 @@ pub struct Counters {
     pub arrived: u64,
     /// Of those, accepted.
     pub accepted: u64,
+    /// Of those, that followed another for the same picture when they came.
+    pub joined: u64,
     /// Accepted and answered by what a thread made: a result, or an error of the request's own.
     pub delivered: u64,
     /// Refused at the door, or answered without a result, by [`Refusal`].

@@ -7,6 +7,8 @@ use super::{Machine, Time};
 impl Machine {
     /// Gives requests to idle decoders for as long as there is memory to decode in.
     pub(super) fn decode_waiting(&mut self, now: Time, actions: &mut Vec<Action>) {
+        // Those who came into the queue in this step may have waited elsewhere for long.
+        self.queue.rise(now, self.policy.ageing);
         while let Some(decoder) = self.decoders.iter().position(|decoder| decoder.doing == Doing::Nothing)
             && let Some(id) = self.queue.next()
         {

@@ -13,6 +13,9 @@ pub type RunId = u64;
 /// Names who a request is for. Tenants share the engine by their weights.
 pub type TenantId = u32;
 
+/// Names a picture that several requests under way are for.
+pub type TwinId = u64;
+
 /// How urgent a request is. Urgent ones go first; who has waited long enough rises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
@@ -67,6 +70,8 @@ pub enum Event {
         cost: Cost,
         /// From when on its answer is of no use.
         deadline: Option<Time>,
+        /// The picture, if another request may be for the same one, with the same answer.
+        twin: Option<TwinId>,
     },
     /// A decoder is done with [`Action::Decode`] and holds the result, if it succeeded.
     Decoded {
@@ -257,6 +262,13 @@ pub enum Action {
     Rebuild {
         /// Which.
         worker: usize,
+    },
+    /// What came with an event about one request is the answer of another as well: they are for the same picture.
+    Copy {
+        /// Whose answer it is.
+        from: RequestId,
+        /// Whose it becomes.
+        to: RequestId,
     },
     /// What came with an event about this request is its answer.
     Deliver {

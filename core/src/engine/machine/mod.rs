@@ -13,6 +13,7 @@
 //! | `policy` | sizes and limits |
 //! | `admission` | who is accepted |
 //! | `fair_queue`, `tenants` | who is next, and how much of the queue each tenant may fill |
+//! | `twins` | requests for the same picture, computed once |
 //! | `decoding` | decoders and what they hold |
 //! | `forming`, `placing` | batches that are being built; when one is complete |
 //! | `running` | workers: launches, their ends, splits, workers that are lost or never come back |
@@ -35,11 +36,12 @@ mod request;
 mod running;
 mod tenants;
 mod time;
+mod twins;
 
 pub use counters::Counters;
 pub use curve::ServiceCurve;
 pub use language::{
-    Action, Cost, Event, Place, Priority, Refusal, RequestId, RunId, RunOutcome, TenantId, Unready,
+    Action, Cost, Event, Place, Priority, Refusal, RequestId, RunId, RunOutcome, TenantId, TwinId, Unready,
 };
 pub use policy::{Policy, Shape, Window};
 pub use time::Time;
@@ -52,6 +54,7 @@ use request::{Arrival, Decoder, Doing, Entry, Run, Stage, Worker};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use tenants::Tenants;
+use twins::Twins;
 
 /// The state. See the module for the rules.
 #[derive(Debug)]
@@ -62,6 +65,8 @@ pub struct Machine {
     requests: BTreeMap<RequestId, Entry>,
     deadlines: BTreeSet<(Time, RequestId)>,
     queue: FairQueue,
+    /// By picture.
+    twins: BTreeMap<TwinId, Twins>,
     tenants: Tenants,
     /// Accepted and not yet given to a worker.
     queued: usize,
@@ -70,6 +75,8 @@ pub struct Machine {
     /// Slots of those that are decoded or wait in batches.
     slots_on_their_way: usize,
     encoded_bytes: u64,
+    /// The same of those who follow others.
+    followers_bytes: u64,
     decode_bytes: u64,
     decoders: Vec<Decoder>,
     /// Decoded and without a place, in the order in which they were chosen.
@@ -108,11 +115,13 @@ impl Machine {
             requests: BTreeMap::new(),
             deadlines: BTreeSet::new(),
             queue: FairQueue::default(),
+            twins: BTreeMap::new(),
             tenants: Tenants::default(),
             queued: 0,
             finished: 0,
             slots_on_their_way: 0,
             encoded_bytes: 0,
+            followers_bytes: 0,
             decode_bytes: 0,
             decoders: vec![Decoder::default(); shape.decoders],
             held: BTreeSet::new(),
@@ -150,8 +159,9 @@ impl Machine {
         self.expire(now, &mut actions);
         self.queue.rise(now, self.policy.ageing);
         match event {
-            Event::Arrived { id, tenant, weight, priority, cost, deadline } => {
-                self.arrived(now, Arrival { id, tenant, weight, priority, cost, deadline }, &mut actions);
+            Event::Arrived { id, tenant, weight, priority, cost, deadline, twin } => {
+                let arrival = Arrival { id, tenant, weight, priority, cost, deadline, twin };
+                self.arrived(now, arrival, &mut actions);
             }
             Event::Decoded { decoder, succeeded } => self.decoded(now, decoder, succeeded, &mut actions),
             Event::Filled { decoder, succeeded } => self.filled(decoder, succeeded, &mut actions),
@@ -213,7 +223,7 @@ impl Machine {
 
     /// Bytes of files accepted and not yet decoded.
     pub fn encoded_bytes(&self) -> u64 {
-        self.encoded_bytes
+        self.encoded_bytes + self.followers_bytes
     }
 
     /// Bytes that decoders take.
@@ -283,8 +293,15 @@ impl Machine {
         }
     }
 
-    /// What a thread made is the request's answer, once those of earlier requests are given if order is kept.
+    /// What a thread made is the answer of the request and of those who follow it.
     fn finish(&mut self, id: RequestId, actions: &mut Vec<Action>) {
+        let followers = self.share(id, actions);
+        self.conclude(id, actions);
+        followers.into_iter().for_each(|follower| self.conclude(follower, actions));
+    }
+
+    /// The answer is at hand, and is given once those of earlier requests are if order is kept.
+    fn conclude(&mut self, id: RequestId, actions: &mut Vec<Action>) {
         if self.requests.get(&id).is_some_and(|entry| entry.deadline.is_some()) {
             self.margin.came_in_time();
         }
@@ -313,6 +330,7 @@ impl Machine {
     }
 
     fn refuse(&mut self, id: RequestId, refusal: Refusal, actions: &mut Vec<Action>) {
+        let followers = self.part(id);
         if self.remove(id, actions) {
             if refusal == Refusal::DeadlineExceeded {
                 self.margin.came_late();
@@ -321,6 +339,7 @@ impl Machine {
             let retry_after = (refusal == Refusal::BackendLost).then_some(self.policy.outage_patience);
             actions.push(Action::Refuse { id, refusal, retry_after });
         }
+        self.go_on_without(followers, refusal, actions);
     }
 
     /// Takes a request out wherever it is and frees what it holds. False if it is not there.
@@ -336,7 +355,7 @@ impl Machine {
                 self.encoded_bytes -= cost.encoded_bytes;
             }
             // Who works for it learns of it when the work is done.
-            Stage::Decoding | Stage::Running | Stage::Finished => {}
+            Stage::Following | Stage::Decoding | Stage::Running | Stage::Finished => {}
             Stage::Held { decoder, .. } => self.discard(decoder, actions),
             Stage::Placed { staging } => {
                 if let Some(batch) = self.forming.iter_mut().find(|batch| batch.staging == staging) {
@@ -369,7 +388,7 @@ impl Machine {
             Stage::Waiting => self.tenants.waits(entry.tenant, entry.cost),
             Stage::Held { turn, .. } => drop(self.held.insert((turn, id))),
             Stage::Finished => self.finished += 1,
-            Stage::Decoding | Stage::Placed { .. } | Stage::Running => {}
+            Stage::Following | Stage::Decoding | Stage::Placed { .. } | Stage::Running => {}
         }
     }
 
@@ -386,6 +405,7 @@ impl Machine {
             Stage::Waiting => self.tenants.waits_no_more(tenant, cost),
             Stage::Held { turn, .. } => drop(self.held.remove(&(turn, id))),
             Stage::Finished => self.finished -= 1,
+            Stage::Following => self.followers_bytes -= cost.encoded_bytes,
             Stage::Decoding | Stage::Placed { .. } | Stage::Running => {}
         }
     }

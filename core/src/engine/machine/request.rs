@@ -1,6 +1,6 @@
 //! What the machine knows of one request, and of what the threads around it hold.
 
-use super::language::{Cost, Place, Priority, RequestId, RunId, TenantId};
+use super::language::{Cost, Place, Priority, RequestId, RunId, TenantId, TwinId};
 use super::time::Time;
 
 /// One request from acceptance to answer.
@@ -9,12 +9,19 @@ pub(super) struct Entry {
     pub(super) tenant: TenantId,
     pub(super) cost: Cost,
     pub(super) deadline: Option<Time>,
+    pub(super) weight: u32,
+    pub(super) priority: Priority,
+    /// When it rises to the next priority, if it waits by then.
+    pub(super) rises: Time,
+    pub(super) twin: Option<TwinId>,
     pub(super) stage: Stage,
 }
 
 /// How far it has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// Waits for the answer of another.
+    Following,
     Waiting,
     Decoding,
     /// Decoded, in the hands of a decoder, without a place; `turn` is when decoding began.
@@ -51,6 +58,7 @@ pub(super) struct Arrival {
     pub(super) priority: Priority,
     pub(super) cost: Cost,
     pub(super) deadline: Option<Time>,
+    pub(super) twin: Option<TwinId>,
 }
 
 /// One decoder, with the cost of what it has.
