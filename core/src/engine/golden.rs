@@ -8,6 +8,9 @@ use crate::model::{GOLDEN_IMAGES as IMAGES, Golden, golden_image};
 use parking_lot::Mutex;
 use std::sync::Arc;
 
+/// The outputs for one image.
+type Answer = Vec<Vec<f32>>;
+
 /// The images of one model and their answers, for all its workers.
 pub(super) struct SelfTest {
     inputs: Vec<TensorSpec>,
@@ -15,7 +18,7 @@ pub(super) struct SelfTest {
     /// What the model's files say that the answers are.
     stored: Option<Golden>,
     /// By image and output; unknown until the first worker has run.
-    answers: Mutex<Option<Arc<Vec<Vec<Vec<f32>>>>>>,
+    answers: Mutex<Arc<Vec<Answer>>>,
     /// A batch of each input, for tests while the engine serves.
     batch: Vec<AlignedFloats>,
     size: usize,
@@ -96,24 +99,23 @@ impl SelfTest {
     /// files say.
     fn learn(&self, image: usize, results: &[AlignedFloats]) -> Result<()> {
         let mut answers = self.answers.lock();
-        let known = answers.get_or_insert_with(Arc::default);
-        if known.len() > image {
+        if answers.len() > image {
             return Ok(());
         }
         let first =
             |(result, spec): (&AlignedFloats, &TensorSpec)| result[..spec.elements_per_image()].to_vec();
-        let answer: Vec<Vec<f32>> = results.iter().zip(&self.outputs).map(first).collect();
+        let answer: Answer = results.iter().zip(&self.outputs).map(first).collect();
         if let Some(stored) = &self.stored {
             let named =
                 self.outputs.iter().zip(&answer).map(|(spec, values)| (spec.name.as_str(), &values[..]));
             stored.check(image, named)?;
         }
-        Arc::make_mut(known).push(answer);
+        Arc::make_mut(&mut answers).push(answer);
         Ok(())
     }
 
     fn compare(&self, results: &[AlignedFloats], size: usize, image: impl Fn(usize) -> usize) -> Result<()> {
-        let answers = self.answers.lock().clone().unwrap_or_default();
+        let answers = Arc::clone(&self.answers.lock());
         for (output, (result, spec)) in results.iter().zip(&self.outputs).enumerate() {
             let length = spec.elements_per_image();
             for place in 0..size {

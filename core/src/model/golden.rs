@@ -87,8 +87,9 @@ impl Golden {
             let Some((_, expected)) = stored.iter().find(|(other, _)| other == name) else { continue };
             let differs = |at: &usize| {
                 let largest = expected.iter().fold(0.0_f32, |most, x| most.max(x.abs()));
+                let difference = (found[*at] - expected[*at]).abs();
                 // NaN is never near.
-                !((found[*at] - expected[*at]).abs() <= self.tolerance * largest)
+                difference.is_nan() || difference > self.tolerance * largest
             };
             if found.len() != expected.len() {
                 let message = format!(
