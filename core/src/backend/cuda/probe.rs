@@ -12,7 +12,7 @@ use std::os::raw::c_int;
 /// CUDA version of the oldest driver that is used: 12.0, which came with R525.
 const OLDEST_DRIVER: i32 = 12000;
 
-/// Every function of the driver that this backend calls. All are in [`OLDEST_DRIVER`].
+/// Every function of the driver that this backend calls. All are in R525.
 pub const FUNCTIONS: &[&str] = &[
     "cuInit",
     "cuDriverGetVersion",
