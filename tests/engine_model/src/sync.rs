@@ -106,10 +106,6 @@ mod parking_lot_stand_in {
     pub struct RwLock<T>(std::sync::RwLock<T>);
 
     impl<T> RwLock<T> {
-        pub fn new(value: T) -> Self {
-            Self(std::sync::RwLock::new(value))
-        }
-
         pub fn read(&self) -> std::sync::RwLockReadGuard<'_, T> {
             self.0.read().expect("nobody panics")
         }
