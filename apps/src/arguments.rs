@@ -285,7 +285,7 @@ pub struct SessionArguments {
     #[arg(long, value_name = "S", value_parser = duration, default_value_t = default_queue_delay())]
     pub max_queue_delay: f64,
     /// Whether it does.
-    #[arg(long, value_enum, default_value_t = Window::Throughput)]
+    #[arg(long, value_enum, default_value_t = Window::Adaptive)]
     pub window: Window,
     /// Element type that the network is computed in.
     #[arg(long, value_enum, default_value_t = Precision::Auto)]

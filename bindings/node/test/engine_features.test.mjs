@@ -140,7 +140,7 @@ test('models come and go while requests go on', async () => {
     several.load('third', modelPath, { batch: 3 }),
     several.load('default', modelPath)
   ]
-  for (const promise of wrong) assert.equal((await failure(promise)).code, 'INVALID_ARGUMENT')
+  for (const { code } of await Promise.all(wrong.map(failure))) assert.equal(code, 'INVALID_ARGUMENT')
   assert.throws(() => several.metrics('other'), { code: 'INVALID_ARGUMENT' })
   await several.close()
   const { isReady, reason } = several.readiness()

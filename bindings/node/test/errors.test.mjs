@@ -68,7 +68,7 @@ test('an aborted signal rejects with its reason', async () => {
     return true
   })
   // The delay keeps the request in its batch until the abort.
-  const slow = await Engine.create(modelPath, { maxQueueDelayMs: 60_000 })
+  const slow = await Engine.create(modelPath, { maxQueueDelayMs: 60_000, window: 'throughput' })
   const controller = new AbortController()
   const answer = slow.classify(pictures[0], { signal: controller.signal })
   controller.abort(new Error('changed my mind'))
@@ -77,7 +77,12 @@ test('an aborted signal rejects with its reason', async () => {
 })
 
 test('a full queue refuses at once', async () => {
-  const small = await Engine.create(modelPath, { maxQueueDelayMs: 60_000, queueCapacity: 4, maxBatchSize: 8 })
+  const small = await Engine.create(modelPath, {
+    maxQueueDelayMs: 60_000,
+    window: 'throughput',
+    queueCapacity: 4,
+    maxBatchSize: 8
+  })
   const accepted = pictures.slice(0, 4).map((picture) => small.classify(picture))
   await rejects(small.classify(pictures[4]), 'QUEUE_FULL', /./)
   await small.close()

@@ -55,5 +55,5 @@ def engine(model):
 @pytest.fixture
 def held(model):
     """An engine that keeps a request waiting until its batch of 8 is full, or it closes."""
-    with libvision.Engine(model, max_queue_delay=600) as engine:
+    with libvision.Engine(model, max_queue_delay=600, window="throughput") as engine:
         yield engine

@@ -11,7 +11,7 @@ def test_gather(engine, model, pictures):
     async def main():
         return await asyncio.gather(*(batching.classify_async(path) for path in pictures[:32]))
 
-    with libvision.Engine(model, max_queue_delay=0.2) as batching:
+    with libvision.Engine(model, max_queue_delay=0.2, window="throughput") as batching:
         together = asyncio.run(main())
     assert [r.predictions for r in together] == [engine.classify(p).predictions for p in pictures[:32]]
     assert max(result.batch_size for result in together) > 1

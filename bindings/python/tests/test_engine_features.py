@@ -132,7 +132,7 @@ def test_an_engine_option_that_means_nothing_is_named(model, options, words):
 
 
 def test_one_large_tenant_leaves_room_for_others(model, png):
-    with libvision.Engine(model, queue_capacity=4, max_queue_delay=3600) as engine:
+    with libvision.Engine(model, queue_capacity=4, max_queue_delay=3600, window="throughput") as engine:
         # Seen once, it has a share from then on.
         engine.submit(png, tenant="small").cancel()
         flood = []

@@ -109,7 +109,8 @@ def test_an_engine_that_is_forgotten_answers_first(model, png):
 
 
 def test_queue_full_is_raised_at_once(model, png):
-    with libvision.Engine(model, queue_capacity=4, max_batch_size=8, max_queue_delay=600) as engine:
+    waiting = {"max_queue_delay": 600, "window": "throughput"}
+    with libvision.Engine(model, queue_capacity=4, max_batch_size=8, **waiting) as engine:
         # More than fit into the batch under way and the queue together.
         pending = []
         with pytest.raises(libvision.EngineError) as caught:
@@ -123,7 +124,7 @@ def test_queue_full_is_raised_at_once(model, png):
 def test_threads_share_batches_and_get_the_bits_they_get_alone(engine, model, pictures):
     alone = [engine.classify(pictures[index]) for index in range(32)]
     start = threading.Barrier(32)
-    with libvision.Engine(model, max_queue_delay=0.2) as batching:
+    with libvision.Engine(model, max_queue_delay=0.2, window="throughput") as batching:
 
         def classify(index):
             start.wait()

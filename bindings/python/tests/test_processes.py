@@ -39,7 +39,7 @@ def test_an_engine_from_before_a_fork_raises_in_the_child(outcome):
     outcome(
         """
         engine = libvision.Engine(model_path)
-        waiting = libvision.Engine(engine.model, max_queue_delay=600)
+        waiting = libvision.Engine(engine.model, max_queue_delay=600, window="throughput")
         pending = waiting.submit(png)
         label = engine.classify(png).label
 
@@ -101,7 +101,7 @@ def test_workers_that_load_for_themselves(outcome):
 def test_ctrl_c_ends_a_wait(outcome):
     outcome(
         """
-        engine = libvision.Engine(model_path, max_queue_delay=600)
+        engine = libvision.Engine(model_path, max_queue_delay=600, window="throughput")
         main = threading.main_thread().ident
 
         def interrupt():
@@ -123,7 +123,7 @@ def test_ctrl_c_ends_a_wait(outcome):
 def test_ctrl_c_ends_the_wait_for_a_pending_request(outcome):
     outcome(
         """
-        engine = libvision.Engine(model_path, max_queue_delay=600)
+        engine = libvision.Engine(model_path, max_queue_delay=600, window="throughput")
         pending = engine.submit(png)
         threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
         try:

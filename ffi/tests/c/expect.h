@@ -44,12 +44,13 @@ static inline vision_model_t *load_model(const char *path) {
     return model;
 }
 
-/* An engine on the CPU with `max_queue_delay_us` and otherwise the defaults. */
+/* An engine on the CPU whose batches wait for `max_queue_delay_us`, and otherwise with the defaults. */
 static inline vision_engine_t *new_engine(const char *model_path, uint64_t max_queue_delay_us) {
     vision_engine_options_t options;
     EXPECT_OK(vision_engine_options_init(&options, sizeof options));
     options.device = "cpu";
     options.max_queue_delay_us = max_queue_delay_us;
+    options.window = VISION_WINDOW_THROUGHPUT;
     vision_model_t *model = load_model(model_path);
     vision_engine_t *engine = NULL;
     EXPECT_OK(vision_engine_new(model, &options, &engine));

@@ -44,6 +44,7 @@ int main(int argc, char **argv) {
     options.max_batch_size = 4;
     options.queue_capacity = 2;
     options.max_queue_delay_us = 3600ull * 1000000ull;
+    options.window = VISION_WINDOW_THROUGHPUT;
     options.batch_buckets = buckets.data();
     options.batch_bucket_count = 1;
     options.tenant_weights = &gold;
