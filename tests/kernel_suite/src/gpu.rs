@@ -38,13 +38,15 @@ impl Device for Gpu {
             .iter()
             .map(|(_, bytes)| DeviceBuffer::new(&self.device, *bytes, "a buffer of the kernel suite"))
             .collect::<libvision::Result<Vec<_>>>()?;
-        // A case knows its buffers by their addresses here; whatever holds one of them is made to hold the copy's.
+        // A case knows its buffers by their addresses here; whatever points into one is made to point into the copy.
         let relocated = |bytes: &[u8]| {
             let mut bytes = bytes.to_vec();
             for word in bytes.as_chunks_mut::<8>().0 {
-                let found = places.iter().position(|(address, _)| *address == u64::from_le_bytes(*word));
-                if let Some(copy) = found.filter(|_| *word != [0; 8]) {
-                    *word = copies[copy].address().to_le_bytes();
+                let pointer = u64::from_le_bytes(*word);
+                let inside =
+                    |(start, bytes): &(u64, usize)| (*start..*start + *bytes as u64).contains(&pointer);
+                if let Some(place) = places.iter().position(inside) {
+                    *word = (copies[place].address() + pointer - places[place].0).to_le_bytes();
                 }
             }
             bytes
