@@ -36,37 +36,40 @@ def prepare(model, mode, dtype, batch):
     return step, x
 
 
-def device_ms(step, seconds=1.0):
-    """Median time of `step` on the device, in milliseconds, between two events."""
-    for _ in range(5):
-        step()
-    torch.cuda.synchronize()
-    times, end = [], time.monotonic() + seconds
-    while len(times) < 20 or time.monotonic() < end:
+def device_ms(step):
+    """Times of `step` on the device, in milliseconds, between two events."""
+
+    def once():
         start, stop = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         start.record()
         step()
         stop.record()
         stop.synchronize()
-        times.append(start.elapsed_time(stop))
-    return summary(times)
+        return start.elapsed_time(stop)
+
+    return repeated(once)
 
 
-def host_ms(step, x, seconds=1.0):
-    """Median time from pixels in pinned memory to logits in host memory, in milliseconds."""
+def host_ms(step, x):
+    """Times from pixels in pinned memory to logits in host memory, in milliseconds."""
     pinned = x.cpu().pin_memory()
 
-    def run():
+    def once():
+        start = time.perf_counter()
         x.copy_(pinned, non_blocking=True)
-        return step().float().cpu()
+        step().float().cpu()
+        return (time.perf_counter() - start) * 1e3
 
+    return repeated(once)
+
+
+def repeated(once, seconds=1.0):
+    """Summary of what `once` gives, time after time, after some that do not count."""
     for _ in range(5):
-        run()
+        once()
     times, end = [], time.monotonic() + seconds
     while len(times) < 20 or time.monotonic() < end:
-        start = time.perf_counter()
-        run()
-        times.append((time.perf_counter() - start) * 1e3)
+        times.append(once())
     return summary(times)
 
 

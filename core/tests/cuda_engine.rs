@@ -4,11 +4,9 @@
 
 #[path = "cuda_networks/mod.rs"]
 mod networks;
+mod pictures;
 
-use libvision::{
-    Engine, EngineOptions, ErrorKind, ImageSource, Model, PixelFormat, RawPixels, RequestOptions, Response,
-    Task,
-};
+use libvision::{Engine, EngineOptions, ErrorKind, ImageSource, Model, RequestOptions, Response, Task};
 use networks::has_device;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,17 +16,8 @@ fn model() -> Arc<Model> {
     Arc::new(Model::load(path.join("basic_torchscript_folded_dynamic.onnx")).expect("a golden model"))
 }
 
-/// A picture with structure at several scales, unlike those of other seeds.
 fn picture(seed: usize) -> ImageSource {
-    let (width, height) = (20 + 7 * (seed % 5), 15 + 11 * (seed % 3));
-    let value = |i: usize| {
-        let (pixel, channel) = (i / 3, i % 3);
-        let (x, y) = (pixel % width, pixel / width);
-        ((x * (seed + 2) + y * (channel + 3)) ^ (x * y / (seed + 1))) as u8
-    };
-    let data: Vec<u8> = (0..width * height * 3).map(value).collect();
-    let format = PixelFormat::Rgb;
-    ImageSource::Pixels(RawPixels { width, height, format, row_stride: 3 * width, data: data.into() })
+    pictures::structured(seed, 20 + 7 * (seed % 5), 15 + 11 * (seed % 3))
 }
 
 fn engine(model: &Arc<Model>, device: &str, max_batch_size: usize) -> Engine {

@@ -1,9 +1,8 @@
 //! The engine on the CPU backend: the same bits alone and in any company.
 
-use libvision::{
-    Engine, EngineOptions, ErrorKind, ImageSource, Model, PixelFormat, RawPixels, RequestOptions, Task,
-    Tensor,
-};
+mod pictures;
+
+use libvision::{Engine, EngineOptions, ErrorKind, ImageSource, Model, RequestOptions, Task, Tensor};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,17 +11,8 @@ fn model(name: &str) -> Arc<Model> {
     Arc::new(Model::load(path).expect("a golden model"))
 }
 
-/// A picture with structure at several scales, unlike those of other seeds.
 fn picture(seed: usize) -> ImageSource {
-    let (width, height) = (60 + 7 * (seed % 5), 50 + 11 * (seed % 3));
-    let value = |i: usize| {
-        let (pixel, channel) = (i / 3, i % 3);
-        let (x, y) = (pixel % width, pixel / width);
-        ((x * (seed + 2) + y * (channel + 3)) ^ (x * y / (seed + 1))) as u8
-    };
-    let data: Vec<u8> = (0..width * height * 3).map(value).collect();
-    let format = PixelFormat::Rgb;
-    ImageSource::Pixels(RawPixels { width, height, format, row_stride: 3 * width, data: data.into() })
+    pictures::structured(seed, 60 + 7 * (seed % 5), 50 + 11 * (seed % 3))
 }
 
 fn task(task: Task) -> RequestOptions {

@@ -1,16 +1,9 @@
 // The scene of ffi/tests/c/engine_features.c in C++.
+#include "expect.hpp"
 #include "libvision.hpp"
 
 #include <cstdlib>
 #include <iostream>
-
-#define EXPECT(condition)                                                                   \
-    do {                                                                                    \
-        if (!(condition)) {                                                                 \
-            std::cerr << __FILE__ << ':' << __LINE__ << ": not so: " << #condition << '\n'; \
-            std::exit(1);                                                                   \
-        }                                                                                   \
-    } while (false)
 
 namespace {
 

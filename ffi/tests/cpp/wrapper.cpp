@@ -1,4 +1,5 @@
 // The C++ wrapper: owners move, failures throw, answers come by waiting, as futures and to callbacks.
+#include "expect.hpp"
 #include "libvision.hpp"
 
 #include <atomic>
@@ -7,14 +8,6 @@
 #include <iostream>
 #include <iterator>
 #include <thread>
-
-#define EXPECT(condition)                                                                   \
-    do {                                                                                    \
-        if (!(condition)) {                                                                 \
-            std::cerr << __FILE__ << ':' << __LINE__ << ": not so: " << #condition << '\n'; \
-            std::exit(1);                                                                   \
-        }                                                                                   \
-    } while (false)
 
 namespace {
 

@@ -114,10 +114,9 @@ fn rust() -> anyhow::Result<()> {
 }
 
 fn cuda() -> anyhow::Result<()> {
-    for package in ["libvision-cuda-emulator", "libvision-kernel-suite", "libvision-software-driver"] {
-        run(cargo().args(["test", "--quiet", "--package", package, "--locked"]))?;
-    }
-    Ok(())
+    // In one call, so that what they share is built once.
+    let packages = ["libvision-cuda-emulator", "libvision-kernel-suite", "libvision-software-driver"];
+    run(cargo().args(["test", "--quiet", "--locked"]).args(packages.map(|name| format!("--package={name}"))))
 }
 
 fn software_gpu() -> anyhow::Result<()> {

@@ -162,15 +162,12 @@ impl Emulator {
         let raw: Vec<RawBuffer> = buffers
             .iter_mut()
             .map(|buffer| {
-                let (address, data, bytes, writable) = match buffer {
-                    Access::Read(memory) => (memory.address(), memory.address() as *const _, memory.len(), 0),
-                    Access::Write(memory) => {
-                        (memory.address(), memory.address() as *const _, memory.len(), 1)
-                    }
-                    Access::ReadAt { address, bytes } => (*address, bytes.as_ptr().cast(), bytes.len(), 0),
-                    Access::WriteAt { address, bytes } => {
-                        (*address, bytes.as_mut_ptr().cast_const().cast(), bytes.len(), 1)
-                    }
+                let (address, bytes) = buffer.place();
+                let (data, writable): (*const c_void, u32) = match buffer {
+                    Access::Read(memory) => (memory.address() as *const _, 0),
+                    Access::Write(memory) => (memory.address() as *const _, 1),
+                    Access::ReadAt { bytes, .. } => (bytes.as_ptr().cast(), 0),
+                    Access::WriteAt { bytes, .. } => (bytes.as_mut_ptr().cast_const().cast(), 1),
                 };
                 RawBuffer { address, data, bytes: bytes as u64, writable, unused: 0 }
             })
