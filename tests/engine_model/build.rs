@@ -2,6 +2,7 @@
 
 include!("mistakes.rs");
 
+use libvision_model_check::planted;
 use std::path::Path;
 use std::{env, fs, io};
 
@@ -42,14 +43,8 @@ fn main() -> io::Result<()> {
         println!("cargo:rerun-if-changed={path}");
     }
     let out = env::var("OUT_DIR").expect("cargo sets it");
-    let mut modules = copy(&out, "unchanged", None)?;
-    let mut table = String::new();
-    for (number, mistake) in MISTAKES.iter().enumerate() {
-        let name = format!("mistake_{number}");
-        modules += &copy(&out, &name, Some(mistake))?;
-        table += &format!("{name}::scenarios::SCENARIOS, ");
-    }
-    modules += &format!("/// By number of the mistake.\nconst MISTAKEN: &[Scenarios] = &[{table}];\n");
+    let copy = |name: &str, mistake: Option<&Mistake>| copy(&out, name, mistake);
+    let modules = libvision_model_check::modules(MISTAKES, "scenarios::SCENARIOS", copy)?;
     fs::write(Path::new(&out).join("engines.rs"), modules)
 }
 
@@ -64,16 +59,8 @@ fn copy(out: &str, name: &str, mistake: Option<&Mistake>) -> io::Result<String> 
     fs::create_dir_all(folder.join("machine"))?;
     let mut modules = String::from("pub mod machine;\npub mod scenarios;\n");
     for file in FILES {
-        let mut text = without_tests(&fs::read_to_string(Path::new(ENGINE).join(file))?);
-        if let Some(mistake) = mistake.filter(|mistake| mistake.file == *file) {
-            let found = text.matches(mistake.right).count();
-            assert!(
-                found == 1,
-                "{file}: {:?} is there {found} times; mistakes.rs wants it once",
-                mistake.right
-            );
-            text = text.replace(mistake.right, mistake.wrong);
-        }
+        let text = without_tests(&fs::read_to_string(Path::new(ENGINE).join(file))?);
+        let mut text = planted(text, file, mistake);
         for (right, wrong) in REPLACED {
             text = text.replace(right, wrong);
         }

@@ -2,6 +2,7 @@
 
 include!("mistakes.rs");
 
+use libvision_model_check::planted;
 use std::path::Path;
 use std::{env, fs, io};
 
@@ -12,14 +13,8 @@ fn main() -> io::Result<()> {
         println!("cargo:rerun-if-changed={path}");
     }
     let out = env::var("OUT_DIR").expect("cargo sets it");
-    let mut modules = copy(&out, "unchanged", None)?;
-    let mut table = String::new();
-    for (number, mistake) in MISTAKES.iter().enumerate() {
-        let name = format!("mistake_{number}");
-        modules += &copy(&out, &name, Some(mistake))?;
-        table += &format!("{name}::tests::SCENARIOS, ");
-    }
-    modules += &format!("/// By number of the mistake.\nconst MISTAKEN: &[Scenarios] = &[{table}];\n");
+    let copy = |name: &str, mistake: Option<&Mistake>| copy(&out, name, mistake);
+    let modules = libvision_model_check::modules(MISTAKES, "tests::SCENARIOS", copy)?;
     fs::write(Path::new(&out).join("pools.rs"), modules)
 }
 
@@ -31,21 +26,13 @@ fn copy(out: &str, name: &str, mistake: Option<&Mistake>) -> io::Result<String> 
     for entry in fs::read_dir(POOL)? {
         let path = entry?.path();
         let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
-        let mut text = fs::read_to_string(match file {
+        let text = fs::read_to_string(match file {
             "sync.rs" => Path::new("src/sync.rs"),
             "tests.rs" => Path::new("src/scenarios.rs"),
             _ => &path,
         })?;
-        if let Some(mistake) = mistake.filter(|mistake| mistake.file == file) {
-            let found = text.matches(mistake.right).count();
-            assert!(
-                found == 1,
-                "{file}: {:?} is there {found} times; mistakes.rs wants it once",
-                mistake.right
-            );
-            text = text.replace(mistake.right, mistake.wrong);
-            is_planted = true;
-        }
+        let mut text = planted(text, file, mistake);
+        is_planted |= mistake.is_some_and(|mistake| mistake.file == file);
         if file == "mod.rs" {
             text = text.replace("\nmod tests;", "\npub(crate) mod tests;");
         }

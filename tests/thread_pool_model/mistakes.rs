@@ -1,14 +1,6 @@
 // Mistakes that the model check must find, each a change of one place of the pool's source.
 
-/// `right` is there once in `file`; with `wrong` in its place a scenario fails and says `symptom`.
-#[allow(dead_code, reason = "build script and tests read different fields")]
-struct Mistake {
-    what: &'static str,
-    file: &'static str,
-    right: &'static str,
-    wrong: &'static str,
-    symptom: &'static str,
-}
+use libvision_model_check::Mistake;
 
 const MISTAKES: &[Mistake] = &[
     Mistake {

@@ -8,50 +8,20 @@
 include!(concat!(env!("OUT_DIR"), "/pools.rs"));
 include!("../mistakes.rs");
 
-use std::process::Command;
-
-/// Name and test.
-type Scenarios = &'static [(&'static str, fn())];
-
-/// The number of the mistake that a process of its own is to run the scenarios with.
-const NUMBER: &str = "LIBVISION_PLANTED_MISTAKE";
+use libvision_model_check::{self as check, Scenarios};
 
 #[test]
 fn every_order_of_events_is_right() {
-    for (name, scenario) in unchanged::tests::SCENARIOS {
-        println!("{name}");
-        scenario();
-    }
+    check::run(unchanged::tests::SCENARIOS);
 }
 
-/// Whether a process of its own finds the mistake: what loom does then may end it.
 #[test]
 fn planted_mistakes_are_found() {
-    let program = std::env::current_exe().expect("this test");
-    for (number, mistake) in MISTAKES.iter().enumerate() {
-        let output = Command::new(&program)
-            .args(["--exact", "with_a_planted_mistake", "--ignored", "--nocapture"])
-            .env(NUMBER, number.to_string())
-            .env("RUST_BACKTRACE", "0")
-            .output()
-            .expect("the same program again");
-        let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-        assert!(!output.status.success(), "not found: {}", mistake.what);
-        assert!(
-            said.contains(mistake.symptom),
-            "{}: expected {:?}, found\n{said}",
-            mistake.what,
-            mistake.symptom
-        );
-    }
+    check::assert_all_are_found(MISTAKES);
 }
 
 #[test]
 #[ignore = "run by planted_mistakes_are_found"]
 fn with_a_planted_mistake() {
-    let number: usize = std::env::var(NUMBER).expect("a number").parse().expect("a number");
-    for (name, scenario) in MISTAKEN[number] {
-        println!("{name}");
-        scenario();
-    }
+    check::run(check::asked_for(MISTAKEN));
 }
