@@ -125,6 +125,7 @@ impl Linear {
                 tail_length: self.table.tail_length,
                 weights,
                 prefetch: weights.wrapping_add(unit.floats),
+                ahead: 0,
                 output: if is_whole { target } else { buffer.as_mut_ptr() },
                 output_pixels: output_pixels.as_ptr(),
                 output_block: lanes,

@@ -89,15 +89,21 @@ static KERNEL_SETS: &[&KernelSet] = &[
     &PORTABLE,
 ];
 
-/// Tiles of the heights listed, which rise by one.
+/// Tiles of the heights listed, which rise by one; `ahead` if they fetch inputs.
 macro_rules! level {
     ($entry:ty, $vectors:literal vectors, $lines:literal lines, $lowest:literal $($rows:literal)*) => {
+        level!(@ false, $entry, $vectors, $lines, $lowest $($rows)*)
+    };
+    (ahead $entry:ty, $vectors:literal vectors, $lines:literal lines, $lowest:literal $($rows:literal)*) => {
+        level!(@ true, $entry, $vectors, $lines, $lowest $($rows)*)
+    };
+    (@ $ahead:literal, $entry:ty, $vectors:literal, $lines:literal, $lowest:literal $($rows:literal)*) => {
         PrefetchLevel {
             lines: $lines,
             lowest: $lowest,
             by_rows: &[
-                <$entry>::enter::<Tile<$lowest, $vectors, $lines>> as TileFn,
-                $(<$entry>::enter::<Tile<$rows, $vectors, $lines>> as TileFn),*
+                <$entry>::enter::<Tile<$lowest, $vectors, $lines, $ahead>> as TileFn,
+                $(<$entry>::enter::<Tile<$rows, $vectors, $lines, $ahead>> as TileFn),*
             ],
         }
     };
@@ -170,6 +176,7 @@ static PORTABLE: KernelSet = kernel_set::<Portable>(
     TileKernels {
         vectors: 1,
         wide: &[level!(Portable, 1 vectors, 0 lines, 1 2 3 4)],
+        fresh: None,
         narrow: level!(Portable, 1 vectors, 0 lines, 1 2 3 4),
     },
 );
@@ -196,6 +203,7 @@ static AVX2: KernelSet = kernel_set::<super::simd::Avx2Fma>(
             level!(super::simd::Avx2Fma, 2 vectors, 2 lines, 4 5 6),
             level!(super::simd::Avx2Fma, 2 vectors, 8 lines, 1 2 3 4 5 6),
         ],
+        fresh: Some(level!(ahead super::simd::Avx2Fma, 2 vectors, 2 lines, 1 2 3 4 5 6)),
         narrow: level!(super::simd::Avx2Fma, 1 vectors, 0 lines, 1 2 3 4 5 6),
     },
 );
@@ -222,6 +230,7 @@ static AVX512: KernelSet = kernel_set::<super::simd::Avx512>(
             level!(super::simd::Avx512, 2 vectors, 8 lines, 9 10 11 12 13 14),
             level!(super::simd::Avx512, 2 vectors, 32 lines, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
         ],
+        fresh: None,
         narrow: level!(super::simd::Avx512, 1 vectors, 0 lines, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
     },
 );
@@ -245,6 +254,7 @@ static NEON: KernelSet = kernel_set::<super::simd::Neon>(
     TileKernels {
         vectors: 2,
         wide: &[level!(super::simd::Neon, 2 vectors, 0 lines, 1 2 3 4 5 6)],
+        fresh: None,
         narrow: level!(super::simd::Neon, 1 vectors, 0 lines, 1 2 3 4 5 6),
     },
 );

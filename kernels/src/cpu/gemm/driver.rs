@@ -9,6 +9,9 @@ use crate::cpu::variants::KernelSet;
 use crate::parallel::{Parallel, Parts, Task};
 use std::ops::Range;
 
+/// Up to this number of panels the first pass over the inputs counts so much that it fetches them ahead.
+const FEW_PANELS: usize = 8;
+
 /// A matrix product in the blocked layout, ready to run: output pixel x channel = sum over K.
 pub(crate) struct Gemm {
     pub(crate) set: &'static KernelSet,
@@ -42,14 +45,18 @@ impl Gemm {
         let partition = Partition::new(pixels, panels, weights, rows, parallel.threads());
         parallel.for_each(partition.tasks(), &|task: Task| {
             let (pixels, panels) = partition.task(task.index);
+            let reads_ahead = panels.len() <= FEW_PANELS && self.table.is_1x1();
             let units = self.packing.units.chunks_exact(self.packing.panels.len());
             let units = units.flat_map(|units| panels.clone().map(move |panel| (panel, &units[panel])));
             let mut units = units.filter(|(_, unit)| !unit.segments.is_empty()).peekable();
             while let Some((panel, unit)) = units.next() {
                 let next = units.peek().map_or(unit, |(_, unit)| unit);
+                let is_first_pass = reads_ahead && panel == panels.start;
                 // SAFETY: tasks have disjoint pixels or panels, and so disjoint parts of the output; the caller
                 // answers for the tables.
-                unsafe { self.panel(&self.packing.panels[panel], [unit, next], &pixels, operands) };
+                unsafe {
+                    self.panel(&self.packing.panels[panel], [unit, next], &pixels, operands, is_first_pass)
+                };
             }
         });
     }
@@ -65,10 +72,14 @@ impl Gemm {
         [unit, next]: [&Unit; 2],
         pixels: &Range<usize>,
         operands: Operands,
+        is_first_pass: bool,
     ) {
         let (set, lanes) = (self.set, self.set.lanes);
         let tiles = pixels.len().div_ceil(set.tiles.rows());
-        let level = set.tiles.choose(panel.vectors, lanes, tiles);
+        let mut level = set.tiles.choose(panel.vectors, lanes, tiles);
+        if is_first_pass && panel.vectors == set.tiles.vectors {
+            level = set.tiles.fresh.unwrap_or(level);
+        }
         let weights = self.packing.weights[unit.weights..].as_ptr();
         let (next, next_floats) = (self.packing.weights[next.weights..].as_ptr(), next.floats);
         let whole = self.table.segments.len();
@@ -84,6 +95,7 @@ impl Gemm {
             tail_length: self.table.tail_length,
             weights,
             prefetch: next,
+            ahead: 0,
             output: std::ptr::null_mut(),
             output_pixels: std::ptr::null(),
             output_block: self.output_block,
@@ -104,12 +116,19 @@ impl Gemm {
         let per_image = self.output_pixels.pixels();
         let mut place = Place { image: pixels.start / per_image, pixel: pixels.start % per_image };
         let mut scratch = [[0; MAX_ROWS]; 3];
+        let mut next_scratch = [0; MAX_ROWS];
         let [input_scratch, output_scratch, residual_scratch] = &mut scratch;
         for tile in 0..tiles {
             let rows = pixels.len() * (tile + 1) / tiles - pixels.len() * tile / tiles;
             let (base, run) = self.input_pixels.run(place, rows, input_scratch);
             arguments.input = operands.input.as_ptr().wrapping_add(base);
             arguments.input_pixels = run.as_ptr();
+            if is_first_pass {
+                let mut after = place;
+                after.advance(rows, per_image);
+                let (next_base, next_run) = self.input_pixels.run(after, 1, &mut next_scratch);
+                arguments.ahead = (next_base + next_run[0]).wrapping_sub(base + run[0]).cast_signed();
+            }
             let (base, run) = self.output_pixels.run(place, rows, output_scratch);
             arguments.output = output.wrapping_add(base);
             arguments.output_pixels = run.as_ptr();

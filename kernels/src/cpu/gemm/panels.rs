@@ -40,6 +40,11 @@ impl KTable {
         self.segments.len() + self.tails.len()
     }
 
+    /// Whether each input is read once for each output pixel.
+    pub(crate) fn is_1x1(&self) -> bool {
+        self.order.iter().all(|(_, tap)| *tap == 0)
+    }
+
     /// Inputs before segment number `segment`.
     fn inputs_before(&self, segment: usize, lanes: usize) -> usize {
         let whole = segment.min(self.segments.len());

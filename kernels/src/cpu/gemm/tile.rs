@@ -36,6 +36,8 @@ pub(crate) struct TileArguments {
     pub(crate) weights: *const f32,
     /// Weights that a later tile needs; a fixed number of cache lines is asked for per segment.
     pub(crate) prefetch: *const f32,
+    /// From a pixel's inputs to those in its place in the next tile, for the kernels that fetch them meanwhile.
+    pub(crate) ahead: isize,
     pub(crate) output: *mut f32,
     pub(crate) output_pixels: *const usize,
     /// Distance between two channel blocks of the output.
@@ -78,13 +80,16 @@ impl Finish {
 
 pub(crate) type TileFn = unsafe fn(&TileArguments);
 
-/// The micro-kernel for `MR` pixels, `NV` vectors, and `LINES` cache lines prefetched per segment.
+/// The micro-kernel for `MR` pixels, `NV` vectors, and `LINES` cache lines of weights prefetched per segment; if
+/// `AHEAD` the next tile's inputs too.
 ///
 /// # Safety
 /// All pointers and tables of the arguments must be valid for `MR` pixels and `NV` channel blocks.
-pub(crate) struct Tile<const MR: usize, const NV: usize, const LINES: usize>;
+pub(crate) struct Tile<const MR: usize, const NV: usize, const LINES: usize, const AHEAD: bool>;
 
-impl<const MR: usize, const NV: usize, const LINES: usize> Kernel for Tile<MR, NV, LINES> {
+impl<const MR: usize, const NV: usize, const LINES: usize, const AHEAD: bool> Kernel
+    for Tile<MR, NV, LINES, AHEAD>
+{
     type Arguments = TileArguments;
 
     #[inline(always)]
@@ -94,8 +99,9 @@ impl<const MR: usize, const NV: usize, const LINES: usize> Kernel for Tile<MR, N
             let mut acc = [[V::splat(0.0); NV]; MR];
             let mut pixel = [t.input; MR];
             unroll!(i < MR, { pixel[i] = t.input.add(*t.input_pixels.add(i)) });
-            if t.accumulate {
-                prefetch_outputs::<MR, NV>(t);
+            prefetch_tile::<MR, NV>(t.output, t.output_pixels, t.output_block);
+            if !t.residual.is_null() {
+                prefetch_tile::<MR, NV>(t.residual, t.residual_pixels, t.residual_block);
             }
             let mut weights = t.weights;
             let mut next = t.prefetch;
@@ -103,6 +109,10 @@ impl<const MR: usize, const NV: usize, const LINES: usize> Kernel for Tile<MR, N
             let chunks = if LINES == 0 { 1 } else { LINES.min(V::LANES) };
             for s in 0..t.segment_count {
                 let mut offset = *t.segments.add(s);
+                if AHEAD {
+                    let ahead = t.ahead.wrapping_add_unsigned(offset);
+                    unroll!(i < MR, { prefetch(pixel[i].wrapping_offset(ahead)) });
+                }
                 for c in 0..chunks {
                     for line in c * LINES / chunks..(c + 1) * LINES / chunks {
                         prefetch(next.wrapping_add(line * 16));
@@ -149,15 +159,18 @@ unsafe fn multiply_add<V: Vector, const MR: usize, const NV: usize>(
     }
 }
 
+/// Asks for what the end of the tile will need: until it came the next tile's sums would have to wait.
 #[inline(always)]
-unsafe fn prefetch_outputs<const MR: usize, const NV: usize>(t: &TileArguments) {
-    for i in 0..MR {
-        for v in 0..NV {
-            // SAFETY: the table holds `MR` pixels.
-            let pixel = unsafe { *t.output_pixels.add(i) };
-            prefetch(t.output.wrapping_add(pixel + v * t.output_block));
-        }
-    }
+unsafe fn prefetch_tile<const MR: usize, const NV: usize>(
+    start: *const f32,
+    pixels: *const usize,
+    block: usize,
+) {
+    unroll!(i < MR, {
+        // SAFETY: the table holds `MR` pixels.
+        let pixel = start.wrapping_add(unsafe { *pixels.add(i) });
+        unroll!(v < NV, { prefetch(pixel.wrapping_add(v * block)) });
+    });
 }
 
 #[inline(always)]
@@ -231,6 +244,8 @@ pub(crate) struct TileKernels {
     /// Wide tiles, by rising prefetch. A low level serves many tiles of nearly equal height, so that only
     /// high ones are needed.
     pub(crate) wide: &'static [PrefetchLevel],
+    /// Wide tiles which fetch the next tile's inputs, for the first pass over them; where that pays.
+    pub(crate) fresh: Option<PrefetchLevel>,
     /// Tiles of one vector, for the channel blocks that do not fill a wide one.
     pub(crate) narrow: PrefetchLevel,
 }

@@ -265,6 +265,7 @@ impl Winograd {
                 tail_length: self.table.tail_length,
                 weights,
                 prefetch: next,
+                ahead: 0,
                 output,
                 output_pixels: offsets.as_ptr(),
                 output_block: lanes,
