@@ -6,8 +6,12 @@
 mod networks;
 
 use libvision::backend::cuda::CudaBackend;
-use libvision::backend::{Backend, CompileOptions, Executable, Precision, cpu::CpuBackend};
+use libvision::backend::{
+    Backend, CompileOptions, DevicePreprocessing, Executable, Image, Precision, cpu::CpuBackend,
+};
 use libvision::graph::{Graph, Op, ValueKind};
+use libvision::image::Pixels;
+use libvision::preprocess::{CpuPreprocessor, CropPolicy, PreprocessSpec, ResizeFilter, ResizeMode};
 use libvision::{ErrorKind, Model, Tensor};
 use networks::{Net, every_operator, has_device, noise, small};
 use std::path::Path;
@@ -83,6 +87,114 @@ fn an_image_has_the_same_bits_alone_in_every_bucket_and_at_every_slot() {
             assert!(bits(batch, slot) == alone, "slot {slot} of {batch}");
         }
     }
+}
+
+/// A spec of each kind for an input of 12 x 10.
+fn specs() -> Vec<PreprocessSpec> {
+    let crop = CropPolicy::Center { height: 12, width: 10 };
+    let usual = PreprocessSpec { crop, ..PreprocessSpec::imagenet(13, 1) };
+    let letterbox = ResizeMode::Letterbox { height: 12, width: 10, fill: [10, 200, 77] };
+    let mut specs = vec![
+        PreprocessSpec { resize: letterbox, crop: CropPolicy::None, ..usual.clone() },
+        PreprocessSpec { resize: ResizeMode::None, filter: ResizeFilter::Nearest, ..usual.clone() },
+        PreprocessSpec {
+            resize: ResizeMode::Letterbox { height: 40, width: 40, fill: [9; 3] },
+            ..usual.clone()
+        },
+    ];
+    specs.extend(ResizeFilter::ALL.map(|filter| PreprocessSpec { filter, ..usual.clone() }));
+    specs
+}
+
+#[test]
+fn pictures_become_the_input_that_the_cpu_makes_of_them() {
+    if !has_device() {
+        return;
+    }
+    let graph = small();
+    let pictures: Vec<Pixels> = [[1, 1], [9, 31], [40, 7], [24, 24]]
+        .into_iter()
+        .enumerate()
+        .map(|(seed, [height, width])| {
+            let data = noise(height * width * 3, seed as u32).into_iter().map(|x| (x * 127.0 + 128.0) as u8);
+            Pixels { width, height, data: data.collect() }
+        })
+        .collect();
+    for (number, spec) in specs().into_iter().enumerate() {
+        let host = CpuPreprocessor::new(&spec).expect("a spec");
+        let inputs: Vec<Vec<f32>> = pictures
+            .iter()
+            .map(|pixels| {
+                let mut input = vec![0.0; host.output_len()];
+                host.run(pixels, &mut input).expect("preprocessed");
+                input
+            })
+            .collect();
+        let preprocessing = DevicePreprocessing { spec, slot_bytes: 3500 };
+        let options = CompileOptions {
+            max_batch_size: 5,
+            precision: [Precision::F16, Precision::Bf16, Precision::F32][number % 3],
+            preprocessing: Some(preprocessing),
+            ..CompileOptions::default()
+        };
+        let executable = compile(&graph, &options);
+        let expected = run(&executable, 4, &inputs.concat()).remove(0);
+        let loader = executable.picture_loader().expect("the device preprocesses");
+        let mut slots = vec![vec![0; loader.slot_bytes()]; 4];
+        let images: Vec<Image> = pictures
+            .iter()
+            .zip(&mut slots)
+            .zip(&inputs)
+            .enumerate()
+            .map(|(image, ((pixels, slot), input))| match loader.load(pixels, slot).expect("loaded") {
+                Some(bytes) if image != 2 => Image::Picture(&slot[..bytes]),
+                _ => Image::Tensor(input),
+            })
+            .collect();
+        assert!(images.iter().filter(|image| matches!(image, Image::Picture(_))).count() >= 2, "{number}");
+        let mut context = Arc::clone(&executable).new_context().expect("memory");
+        // A full batch, one filled up, one of a tensor, one of a picture.
+        for range in [0..4, 0..3, 2..3, 1..2] {
+            let mut output = vec![f32::NAN; range.len() * 5];
+            let mut some = images[range.clone()].iter().copied();
+            context.run_images(range.len(), &mut some, &mut [&mut output]).expect("a run");
+            let bits = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(
+                bits(&output),
+                bits(&expected[range.start * 5..range.end * 5]),
+                "spec {number}, {range:?}"
+            );
+        }
+        let mut many = images.iter().chain(&images).copied();
+        assert!(context.run_images(4, &mut many, &mut [&mut [0.0; 20]]).is_err());
+        let mut cut = [Image::Picture(&[0; 3])].into_iter();
+        assert!(context.run_images(1, &mut cut, &mut [&mut [0.0; 5]]).is_err());
+    }
+}
+
+#[test]
+fn a_picture_that_its_slot_does_not_hold_is_left_to_the_host() {
+    if !has_device() {
+        return;
+    }
+    let spec = specs().pop().expect("one");
+    let with = |slot_bytes: usize| {
+        let preprocessing = Some(DevicePreprocessing { spec: spec.clone(), slot_bytes });
+        compile(&small(), &CompileOptions { preprocessing, ..CompileOptions::default() })
+    };
+    let pixels = Pixels { width: 20, height: 20, data: vec![7; 1200] };
+    let loader = with(1 << 16).picture_loader().expect("the device preprocesses");
+    let needed = loader.load(&pixels, &mut vec![0; loader.slot_bytes()]).expect("loaded").expect("room");
+    assert_eq!(loader.load(&pixels, &mut vec![0; needed - 1]).expect("no failure"), None);
+    let small_loader = with(needed - 16).picture_loader().expect("the device preprocesses");
+    assert_eq!(small_loader.load(&pixels, &mut vec![0; needed]).expect("no failure"), None);
+    let wrong = Pixels { width: 21, ..pixels };
+    assert_eq!(loader.load(&wrong, &mut vec![0; loader.slot_bytes()]).expect("no failure"), None);
+    // What it makes is not the input.
+    let crop = CropPolicy::Center { height: 5, width: 5 };
+    let preprocessing = DevicePreprocessing { spec: PreprocessSpec { crop, ..spec.clone() }, slot_bytes: 99 };
+    let options = CompileOptions { preprocessing: Some(preprocessing), ..CompileOptions::default() };
+    assert!(compile(&small(), &options).picture_loader().is_none());
 }
 
 #[test]

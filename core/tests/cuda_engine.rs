@@ -6,10 +6,15 @@
 mod networks;
 mod pictures;
 
-use libvision::{Engine, EngineOptions, ErrorKind, ImageSource, Model, RequestOptions, Response, Task};
+use libvision::preprocess::CpuPreprocessor;
+use libvision::{
+    BatchWindow, DecodeLimits, Engine, EngineOptions, ErrorKind, ImageSource, Model, RequestOptions,
+    Response, Task, Tensor,
+};
 use networks::has_device;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn model() -> Arc<Model> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/onnx");
@@ -20,8 +25,16 @@ fn picture(seed: usize) -> ImageSource {
     pictures::structured(seed, 20 + 7 * (seed % 5), 15 + 11 * (seed % 3))
 }
 
+/// Emulated kernels take as long as the machine lets them.
+const NEVER: Duration = Duration::from_secs(3600);
+
 fn engine(model: &Arc<Model>, device: &str, max_batch_size: usize) -> Engine {
-    let options = EngineOptions { device: device.into(), max_batch_size, ..EngineOptions::default() };
+    let options = EngineOptions {
+        device: device.into(),
+        max_batch_size,
+        stuck_after: NEVER,
+        ..EngineOptions::default()
+    };
     Engine::new(Arc::clone(model), &options).expect("an engine")
 }
 
@@ -59,6 +72,50 @@ fn requests_at_once_share_batches_and_keep_their_bits() {
             }
         }
     });
+}
+
+/// What the CPU makes of a picture.
+fn tensor(model: &Model, source: &ImageSource) -> Tensor {
+    let preprocessor = CpuPreprocessor::new(model.preprocess()).expect("a spec");
+    let pixels = libvision::image::load(source, &DecodeLimits::default(), false).expect("a picture");
+    let mut input = vec![0.0; preprocessor.output_len()];
+    preprocessor.run(&pixels, &mut input).expect("preprocessed");
+    let [channels, height, width] = preprocessor.output_shape();
+    Tensor::new(&[1, channels, height, width], input).expect("as many")
+}
+
+#[test]
+fn a_picture_has_the_bits_of_its_tensor_in_mixed_batches_and_however_large() {
+    if !has_device() {
+        return;
+    }
+    let model = model();
+    let input = model.graph().value(model.graph().inputs[0]).name.clone();
+    let options = EngineOptions {
+        device: "cuda:0".into(),
+        max_batch_size: 4,
+        window: BatchWindow::Throughput,
+        max_queue_delay: Duration::from_millis(200),
+        stuck_after: NEVER,
+        ..EngineOptions::default()
+    };
+    let engine = Engine::new(Arc::clone(&model), &options).expect("an engine");
+    assert!(engine.describe().contains("u8_resize_normalize_f16"), "{}", engine.describe());
+    let all = RequestOptions { task: Task::Run, ..RequestOptions::default() };
+    // The last one is too large for the device's slot.
+    let sources = [picture(1), picture(2), pictures::structured(3, 701, 702)];
+    let pending: Vec<_> = sources
+        .into_iter()
+        .map(|source| {
+            let tensors = vec![(input.clone(), tensor(&model, &source))];
+            let as_picture = engine.submit(source, all).expect("accepted");
+            (as_picture, engine.submit_tensors(tensors, all).expect("accepted"))
+        })
+        .collect();
+    for (index, (as_picture, as_tensor)) in pending.into_iter().enumerate() {
+        let [found, expected] = [as_picture, as_tensor].map(|it| bits(&it.wait().expect("an answer")));
+        assert!(found == expected, "picture {index}");
+    }
 }
 
 #[test]

@@ -8,8 +8,11 @@ mod networks;
 
 use libvision::backend::cpu::CpuBackend;
 use libvision::backend::{Backend, CompileOptions};
+use libvision::image::Pixels;
+use libvision::preprocess::{CpuPreprocessor, CropPolicy};
 use libvision::{
-    Engine, EngineOptions, Error, ErrorKind, Head, Model, PreprocessSpec, RequestOptions, Task, Tensor,
+    Engine, EngineOptions, Error, ErrorKind, Head, ImageSource, Model, PixelFormat, PreprocessSpec,
+    RawPixels, RequestOptions, Task, Tensor,
 };
 use networks::{has_device, noise, small};
 use std::process::{Command, Output, Stdio};
@@ -22,7 +25,8 @@ const CODES: [u32; 12] = [1, 2, 3, 4, 100, 101, 201, 214, 700, 702, 719, 999];
 const CHILD: &str = "LIBVISION_TEST_FAULT_CHILD";
 /// `1/1` tries everything; `1/7` every seventh, each time others.
 const SHARE: &str = "LIBVISION_TEST_FAULTS";
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Far beyond what a life takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// The software driver alone fails calls on demand.
 fn has_software_driver() -> bool {
@@ -37,11 +41,29 @@ fn has_software_driver() -> bool {
 fn child() -> Result<String, Error> {
     let graph = small();
     let image = |seed: u32| noise(3 * 12 * 10, seed);
+    let spec = PreprocessSpec {
+        crop: CropPolicy::Center { height: 12, width: 10 },
+        ..PreprocessSpec::imagenet(12, 1)
+    };
+    let preprocessor = CpuPreprocessor::new(&spec)?;
+    let pixels = |seed: u32| {
+        let bytes = image(seed).into_iter().map(|x| (x * 127.0 + 128.0) as u8);
+        Pixels { width: 10, height: 12, data: bytes.collect() }
+    };
+    // Every other request is a picture.
+    let input = |seed: u32| {
+        if seed.is_multiple_of(2) {
+            return image(seed);
+        }
+        let mut input = vec![0.0; preprocessor.output_len()];
+        preprocessor.run(&pixels(seed), &mut input).expect("preprocessed");
+        input
+    };
     let on_cpu = CpuBackend::new().compile(&graph, &CompileOptions::default())?;
     let mut context = Arc::clone(&on_cpu).new_context()?;
     let mut expected = |seed: u32| {
         let mut logits = [0.0_f32; 5];
-        context.run(1, &[&image(seed)], &mut [&mut logits]).expect("the CPU runs it");
+        context.run(1, &[&input(seed)], &mut [&mut logits]).expect("the CPU runs it");
         logits
     };
     let options = EngineOptions {
@@ -50,17 +72,24 @@ fn child() -> Result<String, Error> {
         decode_threads: 1,
         max_queue_delay: Duration::from_millis(5),
         outage_patience: Duration::from_secs(5),
+        stuck_after: PATIENCE,
         ..EngineOptions::default()
     };
     let labels = (0..5).map(|label| label.to_string()).collect();
-    let model = Model::from_graph("small", graph, PreprocessSpec::imagenet(12, 12), labels, Head::Softmax)?;
+    let model = Model::from_graph("small", graph, spec.clone(), labels, Head::Softmax)?;
     let engine = Engine::new(Arc::new(model), &options)?;
     let (mut right, mut failed) = (0, 0);
     let task = RequestOptions { task: Task::Run, ..RequestOptions::default() };
     for round in 0..2 {
         let submit = |seed: u32| {
-            let tensor = Tensor::new(&[1, 3, 12, 10], image(seed))?;
-            Ok::<_, Error>((seed, engine.submit_tensors(vec![("x".into(), tensor)], task)?))
+            if seed.is_multiple_of(2) {
+                let tensor = Tensor::new(&[1, 3, 12, 10], image(seed))?;
+                return Ok::<_, Error>((seed, engine.submit_tensors(vec![("x".into(), tensor)], task)?));
+            }
+            let Pixels { width, height, data } = pixels(seed);
+            let (format, row_stride) = (PixelFormat::Rgb, 3 * width);
+            let raw = RawPixels { width, height, format, row_stride, data: data.into() };
+            Ok((seed, engine.submit(ImageSource::Pixels(raw), task)?))
         };
         let pending: Vec<_> = (0..3).map(|request| submit(round * 10 + request)).collect::<Result<_, _>>()?;
         for (seed, pending) in pending {

@@ -12,24 +12,25 @@ pub(super) fn check_run(
     inputs: &[&[f32]],
     outputs: &[&mut [f32]],
 ) -> Result<()> {
+    check_results(executable, batch, outputs)?;
+    let specs = executable.inputs();
+    if inputs.len() != specs.len() {
+        return Err(invalid(format!("expected {} inputs, found {}", specs.len(), inputs.len())));
+    }
+    specs.iter().zip(inputs).try_for_each(|(spec, input)| check_len("input", spec, batch, input.len()))
+}
+
+/// As [`check_run`], of all but the inputs.
+pub(super) fn check_results(executable: &dyn Executable, batch: usize, outputs: &[&mut [f32]]) -> Result<()> {
     let most = executable.max_batch_size();
     if batch == 0 || batch > most {
         return Err(invalid(format!("batch size: expected 1 to {most}, found {batch}")));
     }
-    let (input_specs, output_specs) = (executable.inputs(), executable.outputs());
-    if (inputs.len(), outputs.len()) != (input_specs.len(), output_specs.len()) {
-        return Err(invalid(format!(
-            "expected {} inputs and {} outputs, found {} and {}",
-            input_specs.len(),
-            output_specs.len(),
-            inputs.len(),
-            outputs.len()
-        )));
+    let specs = executable.outputs();
+    if outputs.len() != specs.len() {
+        return Err(invalid(format!("expected {} outputs, found {}", specs.len(), outputs.len())));
     }
-    for (spec, input) in input_specs.iter().zip(inputs) {
-        check_len("input", spec, batch, input.len())?;
-    }
-    for (spec, output) in output_specs.iter().zip(outputs) {
+    for (spec, output) in specs.iter().zip(outputs) {
         if !output.is_empty() {
             check_len("output", spec, batch, output.len())?;
         }

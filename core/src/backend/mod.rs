@@ -9,6 +9,6 @@ pub mod registry;
 mod traits;
 
 pub use traits::{
-    Availability, Backend, CompileOptions, Executable, ExecutionContext, Forecast, MemoryNeed, Precision,
-    StepDescription, TensorSpec,
+    Availability, Backend, CompileOptions, DevicePreprocessing, Executable, ExecutionContext, Forecast,
+    Image, MemoryNeed, PictureLoader, Precision, StepDescription, TensorSpec,
 };

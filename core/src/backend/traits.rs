@@ -1,8 +1,10 @@
 //! The whole contract between the engine and a kind of device.
 
 use super::cpu::Tuning;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Dim, Graph};
+use crate::image::Pixels;
+use crate::preprocess::PreprocessSpec;
 use crate::tensor::DType;
 use libvision_kernels::geometry::Conv2dGeometry;
 use std::sync::Arc;
@@ -62,6 +64,17 @@ pub struct CompileOptions {
     pub precision: Precision,
     /// Most bytes of a device's own memory that the executable and its contexts may take; the CPU has none.
     pub device_memory_limit: Option<u64>,
+    /// What the device is to make of pictures before the network, if it can.
+    pub preprocessing: Option<DevicePreprocessing>,
+}
+
+/// Preprocessing that a device is asked to do by itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DevicePreprocessing {
+    /// From pixels to the network's only input.
+    pub spec: PreprocessSpec,
+    /// Bytes for one picture with what its resize needs; larger ones are left to the host.
+    pub slot_bytes: usize,
 }
 
 impl Default for CompileOptions {
@@ -74,6 +87,7 @@ impl Default for CompileOptions {
             tuning: None,
             precision: Precision::Auto,
             device_memory_limit: None,
+            preprocessing: None,
         }
     }
 }
@@ -120,6 +134,25 @@ pub struct MemoryNeed {
     pub weights: usize,
     /// Activations and workspace, once per context.
     pub arena: usize,
+}
+
+/// One image of a batch, in memory of the host.
+#[derive(Clone, Copy, Debug)]
+pub enum Image<'a> {
+    /// As many elements as one image's part of the only input has.
+    Tensor(&'a [f32]),
+    /// What a [`PictureLoader`] wrote.
+    Picture(&'a [u8]),
+}
+
+/// Writes pictures to where a device takes them from. Shared by any number of threads.
+pub trait PictureLoader: Send + Sync {
+    /// Most bytes that one picture takes.
+    fn slot_bytes(&self) -> usize;
+
+    /// Writes a picture to the start of `slot` and says how many bytes it took; `None` if it is too large, or is
+    /// none: preprocessing on the host is for it.
+    fn load(&self, pixels: &Pixels, slot: &mut [u8]) -> Result<Option<usize>>;
 }
 
 /// What an executable will be, said before it is made.
@@ -235,6 +268,12 @@ pub trait Executable: Send + Sync {
         None
     }
 
+    /// Loads pictures for [`ExecutionContext::run_images`]; `None` if the device was not asked to preprocess them
+    /// or cannot.
+    fn picture_loader(&self) -> Option<Arc<dyn PictureLoader>> {
+        None
+    }
+
     /// Memory and state for one run at a time. All memory is taken here, none by `run`.
     fn new_context(self: Arc<Self>) -> Result<Box<dyn ExecutionContext>>;
 }
@@ -247,6 +286,19 @@ pub trait ExecutionContext: Send {
     /// many of the i-th output, or is empty if the caller does not want that output. Blocks until the
     /// results are there. Each image's result has the same bits in any batch and at any place of it.
     fn run(&mut self, batch: usize, inputs: &[&[f32]], outputs: &mut [&mut [f32]]) -> Result<()>;
+
+    /// As [`run`](Self::run) for images of which some are pictures, which the device preprocesses first: the bits are
+    /// those of preprocessing on the host. There may be fewer images than `batch`; nobody reads what the rest
+    /// gives. Fails where [`Executable::picture_loader`] gives none.
+    fn run_images(
+        &mut self,
+        batch: usize,
+        images: &mut dyn Iterator<Item = Image<'_>>,
+        outputs: &mut [&mut [f32]],
+    ) -> Result<()> {
+        let _ = (batch, images, outputs);
+        Err(Error::new(ErrorKind::Internal, "pictures came to a device that preprocesses none"))
+    }
 
     /// As [`run`](Self::run), and gives how long the device was at it, copies included, by its own clock; `None`
     /// where it has none.

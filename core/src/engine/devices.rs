@@ -1,8 +1,9 @@
 //! Which devices a model runs on, and what it is compiled to on each.
 
 use super::config::EngineOptions;
+use super::pictures::device_preprocessing;
 use crate::backend::registry::{self, Device};
-use crate::backend::{Availability, CompileOptions, Executable, Forecast, TensorSpec};
+use crate::backend::{Availability, CompileOptions, Executable, Forecast, PictureLoader, TensorSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, ValueId};
 use crate::model::Model;
@@ -70,6 +71,7 @@ pub(super) fn compile_options(model: &Model, options: &EngineOptions) -> Compile
         tuning: options.tuning.clone(),
         precision: options.precision,
         device_memory_limit: options.device_memory_limit,
+        preprocessing: device_preprocessing(model, options),
     }
 }
 
@@ -104,6 +106,12 @@ pub(super) fn compile(
         }
     }
     Ok(executables)
+}
+
+/// Loads pictures for all devices, as they go to whichever is free; `None` if one of them preprocesses none.
+pub(super) fn picture_loader(executables: &[Arc<dyn Executable>]) -> Option<Arc<dyn PictureLoader>> {
+    let loaders = executables.iter().map(|executable| executable.picture_loader());
+    loaders.collect::<Option<Vec<_>>>()?.into_iter().next()
 }
 
 /// Workers of each device, at least one each.

@@ -43,6 +43,8 @@ pub(super) struct StagedRequest {
     pub(super) id: RequestId,
     pub(super) options: RequestOptions,
     pub(super) stamps: Stamps,
+    /// Bytes that it takes in the slot for pictures, where the device is to preprocess it.
+    pub(super) picture: Option<usize>,
 }
 
 /// Complete; for a worker.

@@ -6,10 +6,12 @@ use super::hand_over::{
 use super::panic::contained;
 use super::scheduler::Scheduler;
 use super::staging::Staging;
+use crate::backend::PictureLoader;
 use crate::error::{Error, ErrorKind, Result};
-use crate::image::{self, DecodeLimits};
+use crate::image::{self, DecodeLimits, Pixels};
 use crate::preprocess::CpuPreprocessor;
 use crossbeam::channel::Receiver;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// One decoder.
@@ -26,6 +28,8 @@ pub(super) struct Filler {
     pub(super) stagings: Arc<[Staging]>,
     /// Missing where the model takes no pictures, which admission sees to.
     pub(super) preprocessor: Option<CpuPreprocessor>,
+    /// Missing where the device preprocesses no pictures.
+    pub(super) loader: Option<Arc<dyn PictureLoader>>,
 }
 
 impl Decoder {
@@ -74,8 +78,14 @@ impl Filler {
     fn write(&self, fill: Fill, scheduler: &Scheduler) -> Result<StagedRequest> {
         let placed = scheduler.now();
         let Fill { request: DecodedRequest { id, content, options, stamps }, staging, place, .. } = fill;
-        let mut leases = self.stagings[staging].lease(place.first_slot..place.first_slot + place.slots)?;
+        let (staging, slots) = (&self.stagings[staging], place.first_slot..place.first_slot + place.slots);
+        let picture = match &content {
+            Decoded::Pixels(pixels) => self.load(pixels, staging, slots.clone())?,
+            Decoded::Tensors(_) => None,
+        };
+        let mut leases = staging.lease(slots)?;
         match (content, leases.as_mut_slice(), &self.preprocessor) {
+            (Decoded::Pixels(_), ..) if picture.is_some() => {}
             (Decoded::Pixels(pixels), [slot], Some(preprocessor)) => preprocessor.run(&pixels, slot)?,
             (Decoded::Pixels(_), ..) => {
                 return Err(Error::new(ErrorKind::Internal, "a picture came to a model that takes none"));
@@ -87,6 +97,15 @@ impl Filler {
             }
         }
         let stamps = Stamps { placed, filled: scheduler.now(), ..stamps };
-        Ok(StagedRequest { id, options, stamps })
+        Ok(StagedRequest { id, options, stamps, picture })
+    }
+
+    /// Puts a picture where the device takes it from and says how many bytes it has there; `None` if the host is to
+    /// preprocess it.
+    fn load(&self, pixels: &Pixels, staging: &Staging, slots: Range<usize>) -> Result<Option<usize>> {
+        match (&self.loader, staging.lease_pictures(slots)?) {
+            (Some(loader), Some(mut slots)) => loader.load(pixels, slots.slot_mut(0)),
+            _ => Ok(None),
+        }
     }
 }

@@ -102,7 +102,9 @@ impl Lane {
         };
 
         let (inputs, outputs) = (executables[0].inputs().to_vec(), executables[0].outputs().to_vec());
-        let stagings = (0..shape.stagings).map(|_| Staging::new(&inputs, max_batch_size));
+        let loader = devices::picture_loader(&executables);
+        let picture_bytes = loader.as_ref().map(|loader| loader.slot_bytes());
+        let stagings = (0..shape.stagings).map(|_| Staging::new(&inputs, picture_bytes, max_batch_size));
         let stagings: Arc<[Staging]> = stagings.collect::<Result<_>>()?;
         let (preprocessor, no_pictures) = match preprocessor_for(&model, &inputs) {
             Ok(preprocessor) => (Some(preprocessor), None),
@@ -149,7 +151,7 @@ impl Lane {
         let cache =
             (options.cache_entries > 0).then(|| Cache::new(options.cache_entries, options.cache_bytes));
         let scheduler = Arc::new(Scheduler::new(machine, trace.transpose()?, cache, clock, channels));
-        let filler = Arc::new(Filler { stagings, preprocessor });
+        let filler = Arc::new(Filler { stagings, preprocessor, loader });
         let lane = Self {
             name: name.to_owned(),
             version,

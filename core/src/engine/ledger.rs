@@ -36,7 +36,8 @@ impl MemoryPlan {
     ) -> Self {
         let (inputs, outputs) = specs(model.graph());
         let limit = forecasts.iter().map(|forecast| forecast.max_batch_size).min().unwrap_or(1);
-        let batch = compile_options(model, options).max_batch_size.min(limit);
+        let compile = compile_options(model, options);
+        let batch = compile.max_batch_size.min(limit);
         let workers: Vec<usize> =
             forecasts.iter().map(|forecast| workers_of(forecast.useful_contexts, options)).collect();
         let all_workers: usize = workers.iter().sum();
@@ -55,6 +56,13 @@ impl MemoryPlan {
             plan.add("arenas", place, workers as u64, forecast.memory.arena as u64);
         }
         plan.add("batches", buffers.clone(), stagings_for(all_workers) as u64, images);
+        if let Some(preprocessing) = compile.preprocessing
+            && devices.iter().all(|device| device.backend.has_own_memory())
+        {
+            let pictures = (preprocessing.slot_bytes as u64).saturating_mul(batch as u64);
+            plan.add("pictures", Place::Host, stagings_for(all_workers) as u64, pictures);
+            plan.add("pictures", Place::Pinned, all_workers as u64, pictures);
+        }
         plan.add("results", buffers, all_workers as u64, results);
         if options.prove || !options.self_test_every.is_zero() {
             // Each worker that proves itself builds a batch, and one is there for tests.

@@ -78,7 +78,8 @@ impl MemoryPlan {
 
     /// Bytes that are taken when the engine is made, wherever they lie: all but budgets.
     pub fn taken_at_start(&self) -> u64 {
-        let is_taken = |item: &&MemoryItem| ["weights", "arenas", "batches", "results"].contains(&item.what);
+        let is_taken =
+            |item: &&MemoryItem| ["weights", "arenas", "batches", "pictures", "results"].contains(&item.what);
         self.items.iter().filter(is_taken).fold(0, |sum, item| sum.saturating_add(item.bytes()))
     }
 

@@ -7,8 +7,9 @@ use super::panic::contained;
 use super::request::{Prediction, Response, Task, Timing};
 use super::scheduler::Scheduler;
 use super::spans;
+use super::staging::PictureSlots;
 use super::workshop::{Bench, Workshop};
-use crate::backend::TensorSpec;
+use crate::backend::{Image, TensorSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::SlotLease;
 use crate::postprocess::{label, top_k};
@@ -110,12 +111,14 @@ impl Worker {
         // What fills the bucket up is computed and read by nobody.
         let batch_size = batch.size;
         let mut leases = self.workshop.stagings[batch.staging].lease(0..end.max(batch_size))?;
+        let pictures = match batch.members.iter().any(|(request, _)| request.picture.is_some()) {
+            true => self.workshop.stagings[batch.staging].lease_pictures(0..end)?,
+            false => None,
+        };
         let executable = Arc::clone(&self.bench.executable);
-        close_gaps(batch, &mut leases, executable.inputs());
-
-        let inputs = leases.iter().zip(executable.inputs());
-        let inputs: Vec<&[f32]> =
-            inputs.map(|(lease, spec)| &lease[..batch_size * spec.elements_per_image()]).collect();
+        if pictures.is_none() {
+            close_gaps(batch, &mut leases, executable.inputs());
+        }
         let (specs, embedding) = (executable.outputs(), self.workshop.embedding);
         let mut outputs: Vec<&mut [f32]> = self
             .bench
@@ -128,8 +131,20 @@ impl Worker {
                 &mut buffer[..if wanted { batch_size * spec.elements_per_image() } else { 0 }]
             })
             .collect();
-        self.bench.context.run(batch_size, &inputs, &mut outputs)?;
-        drop(leases);
+        let specs = executable.inputs();
+        match &pictures {
+            Some(pictures) => {
+                let mut images = images(batch, &leases[0], specs[0].elements_per_image(), pictures);
+                self.bench.context.run_images(batch_size, &mut images, &mut outputs)?;
+            }
+            None => {
+                let inputs = leases.iter().zip(specs);
+                let inputs: Vec<&[f32]> =
+                    inputs.map(|(lease, spec)| &lease[..batch_size * spec.elements_per_image()]).collect();
+                self.bench.context.run(batch_size, &inputs, &mut outputs)?;
+            }
+        }
+        drop((leases, pictures));
         let images = batch.members.iter().map(|(_, place)| place.slots).sum();
         let run = Run { started, computed: self.scheduler.now(), batch_size: images };
         self.answer(batch, run)
@@ -215,6 +230,21 @@ fn outcome_of(kind: ErrorKind) -> RunOutcome {
 fn same_for_all(batch: &Batch, error: &Error) -> Answers {
     let copy = || Error::new(error.kind(), error.message());
     batch.members.iter().map(|(request, _)| (request.id, Err(copy()))).collect()
+}
+
+/// The images of a batch with pictures in it, whose elements lie in `tensors` where they are none.
+fn images<'a>(
+    batch: &'a Batch,
+    tensors: &'a [f32],
+    elements: usize,
+    pictures: &'a PictureSlots,
+) -> impl Iterator<Item = Image<'a>> {
+    batch.members.iter().flat_map(move |(request, Place { first_slot, slots, .. })| {
+        (*first_slot..first_slot + slots).map(move |slot| match request.picture {
+            Some(bytes) => Image::Picture(&pictures.slot(slot)[..bytes]),
+            None => Image::Tensor(&tensors[slot * elements..][..elements]),
+        })
+    })
 }
 
 /// Moves the members' slots together where some between them are nobody's any more.

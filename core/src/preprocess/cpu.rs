@@ -1,16 +1,14 @@
 //! Preprocessing on the CPU: resize and crop in one step, then normalise into the caller's slot.
 
+use super::by_size::BySize;
 use super::geometry::{AxisGeometry, Geometry, output_size};
-use super::spec::{Layout, PreprocessSpec, ResizeFilter};
+use super::spec::{Layout, PreprocessSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::image::Pixels;
-use libvision_kernels::cpu::normalize::{Normalization, NormalizeTable, Planes};
-use libvision_kernels::cpu::resize::{self, Filter, Rect, ResizeGeometry, ResizePlan};
+use libvision_kernels::cpu::normalize::{NormalizeTable, Planes};
+use libvision_kernels::cpu::resize::{self, ResizePlan};
 use parking_lot::Mutex;
-use std::sync::Arc;
 
-/// Plans that are kept for pictures of sizes that came before.
-const KEPT_PLANS: usize = 16;
 /// Scratch memory larger than this is given back instead of kept.
 const KEPT_SCRATCH_BYTES: usize = 16 << 20;
 
@@ -19,8 +17,7 @@ pub struct CpuPreprocessor {
     spec: PreprocessSpec,
     output: [usize; 2],
     table: NormalizeTable,
-    /// The most recently used last.
-    plans: Mutex<Vec<([usize; 2], Arc<ResizePlan>)>>,
+    plans: BySize<ResizePlan>,
     scratch: Mutex<Vec<Scratch>>,
 }
 
@@ -36,7 +33,6 @@ impl CpuPreprocessor {
     /// result open or asks for one that cannot be.
     pub fn new(spec: &PreprocessSpec) -> Result<Self> {
         let output = output_size(spec)?;
-        let normalization = Normalization { scale: spec.scale, mean: spec.mean, std: spec.std };
         let usable = |value: &f32| value.is_finite() && *value != 0.0;
         if !usable(&spec.scale)
             || !spec.std.iter().all(usable)
@@ -51,8 +47,8 @@ impl CpuPreprocessor {
         Ok(Self {
             spec: spec.clone(),
             output,
-            table: NormalizeTable::new(&normalization),
-            plans: Mutex::default(),
+            table: NormalizeTable::new(&spec.normalization()),
+            plans: BySize::default(),
             scratch: Mutex::default(),
         })
     }
@@ -82,8 +78,8 @@ impl CpuPreprocessor {
             return 0;
         }
         let geometry = Geometry::new(&self.spec, height, width);
-        let between_passes =
-            self.resize_geometry(&geometry, [height, width]).map_or(0, |r| r.scratch_bound());
+        let resize = geometry.resize(&self.spec, [height, width]);
+        let between_passes = resize.ok().flatten().map_or(0, |resize| resize.scratch_bound());
         self.output_len() + between_passes
     }
 
@@ -124,50 +120,16 @@ impl CpuPreprocessor {
         let geometry = Geometry::new(&self.spec, height, width);
         let stride = self.output[1] * 3;
         paint_borders(&geometry, output, stride);
+        let size = [height, width];
+        let plan = self.plans.get(size, || {
+            let resize = geometry.resize(&self.spec, size)?;
+            Ok(resize.map(|resize| ResizePlan::new(&resize)))
+        })?;
+        let Some(plan) = plan else { return Ok(()) };
         let (rows, columns) = (geometry.rows.picture(), geometry.columns.picture());
-        if rows.count == 0 || columns.count == 0 {
-            return Ok(());
-        }
-        let plan = self.plan(&geometry, height, width)?;
         let target = &mut output[rows.at * stride + columns.at * 3..];
         plan.run(resize::selected(), &pixels.data, target, stride, scratch);
         Ok(())
-    }
-
-    /// The resize of the part of the picture that the result shows, which must not be empty.
-    fn resize_geometry(&self, geometry: &Geometry, size: [usize; 2]) -> Result<ResizeGeometry> {
-        let (rows, columns) = (geometry.rows.picture(), geometry.columns.picture());
-        let window = Rect { top: rows.from, left: columns.from, height: rows.count, width: columns.count };
-        ResizeGeometry::with_box(
-            filter(self.spec.filter),
-            size,
-            [0.0, 0.0, size[1] as f32, size[0] as f32],
-            [geometry.rows.resized, geometry.columns.resized],
-            window,
-        )
-        .map_err(|error| Error::new(ErrorKind::InvalidArgument, format!("preprocessing: {error}")))
-    }
-
-    fn plan(&self, geometry: &Geometry, height: usize, width: usize) -> Result<Arc<ResizePlan>> {
-        let size = [height, width];
-        {
-            let mut plans = self.plans.lock();
-            if let Some(found) = plans.iter().position(|(key, _)| *key == size) {
-                let entry = plans.remove(found);
-                let plan = Arc::clone(&entry.1);
-                plans.push(entry);
-                return Ok(plan);
-            }
-        }
-        // Computed without the lock: two threads may both compute a plan of the same size.
-        let resize = self.resize_geometry(geometry, size)?;
-        let plan = Arc::new(ResizePlan::new(&resize));
-        let mut plans = self.plans.lock();
-        if plans.len() >= KEPT_PLANS {
-            plans.remove(0);
-        }
-        plans.push((size, Arc::clone(&plan)));
-        Ok(plan)
     }
 }
 
@@ -193,15 +155,4 @@ fn check_length(what: &str, found: usize, expected: usize) -> Result<()> {
     }
     let message = format!("preprocessing: the {what} has {found} elements, expected {expected}");
     Err(Error::new(ErrorKind::InvalidArgument, message))
-}
-
-const fn filter(filter: ResizeFilter) -> Filter {
-    match filter {
-        ResizeFilter::Nearest => Filter::Nearest,
-        ResizeFilter::Box => Filter::Box,
-        ResizeFilter::Bilinear => Filter::Bilinear,
-        ResizeFilter::Hamming => Filter::Hamming,
-        ResizeFilter::Bicubic => Filter::Bicubic,
-        ResizeFilter::Lanczos => Filter::Lanczos,
-    }
 }

@@ -1,8 +1,9 @@
 //! Sizes and offsets of preprocessing: what each position of the result shows. The rules are those of
 //! torchvision and Pillow, with their roundings.
 
-use super::spec::{CropPolicy, PreprocessSpec, ResizeMode};
+use super::spec::{CropPolicy, PreprocessSpec, ResizeFilter, ResizeMode};
 use crate::error::{Error, ErrorKind, Result};
+use libvision_kernels::reference::resize::{Filter, Rect, ResizeGeometry};
 
 /// Largest side of a result.
 const MAX_OUTPUT_SIDE: usize = 16_384;
@@ -94,6 +95,31 @@ impl Geometry {
             AxisGeometry { resized, canvas, inset, padding, crop, output }
         };
         Self { rows: axis(0), columns: axis(1), fill }
+    }
+
+    /// The resize of the part of a picture of this size that the result shows; `None` if it shows nothing of it.
+    pub(crate) fn resize(&self, spec: &PreprocessSpec, size: [usize; 2]) -> Result<Option<ResizeGeometry>> {
+        let (rows, columns) = (self.rows.picture(), self.columns.picture());
+        if rows.count == 0 || columns.count == 0 {
+            return Ok(None);
+        }
+        let window = Rect { top: rows.from, left: columns.from, height: rows.count, width: columns.count };
+        let whole = [0.0, 0.0, size[1] as f32, size[0] as f32];
+        let resized = [self.rows.resized, self.columns.resized];
+        ResizeGeometry::with_box(filter(spec.filter), size, whole, resized, window)
+            .map(Some)
+            .map_err(|error| Error::new(ErrorKind::InvalidArgument, format!("preprocessing: {error}")))
+    }
+}
+
+const fn filter(filter: ResizeFilter) -> Filter {
+    match filter {
+        ResizeFilter::Nearest => Filter::Nearest,
+        ResizeFilter::Box => Filter::Box,
+        ResizeFilter::Bilinear => Filter::Bilinear,
+        ResizeFilter::Hamming => Filter::Hamming,
+        ResizeFilter::Bicubic => Filter::Bicubic,
+        ResizeFilter::Lanczos => Filter::Lanczos,
     }
 }
 

@@ -1,6 +1,8 @@
 //! How pixels become a model's input, as data: read from configuration files, shown by `describe()`,
 //! carried out by a backend's preprocessor.
 
+use libvision_kernels::reference::normalize::Normalization;
+
 /// Filter of a resize; each equals Pillow's of the same name, bit for bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ResizeFilter {
@@ -130,6 +132,11 @@ pub struct PreprocessSpec {
 }
 
 impl PreprocessSpec {
+    /// From bytes to numbers.
+    pub(crate) fn normalization(&self) -> Normalization {
+        Normalization { scale: self.scale, mean: self.mean, std: self.std }
+    }
+
     /// Mean of ImageNet's training pictures.
     pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
     /// Standard deviation of ImageNet's training pictures.

@@ -103,7 +103,7 @@ fn decode(scheduler: &Scheduler, commands: &Receiver<DecoderCommand>) {
 /// What whoever has a place does, but for writing.
 fn write(scheduler: &Scheduler, fill: Fill) {
     let Fill { decoder, request: DecodedRequest { id, options, stamps, .. }, .. } = fill;
-    scheduler.filled(decoder, id, Ok(StagedRequest { id, options, stamps }));
+    scheduler.filled(decoder, id, Ok(StagedRequest { id, options, stamps, picture: None }));
 }
 
 /// What a caller does. An answer, or the refusal.

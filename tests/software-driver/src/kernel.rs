@@ -21,7 +21,16 @@ pub(crate) fn run(kernel: &Kernel, memory: &Memory, seed: u64) -> Result<(), (Co
         let view = view(memory, kernel.device, &table).map_err(illegal)?;
         // SAFETY: the view has that many bytes, and nothing writes them before this function does.
         let table = unsafe { std::slice::from_raw_parts(view, table.bytes as usize) };
-        operands.extend(picture_operands(table));
+        for operand in picture_operands(table) {
+            let (from, to) = (operand.address, operand.address.saturating_add(operand.bytes));
+            if memory.nearest(from).is_some_and(|block| !block.is_written(from, to)) {
+                return Err(illegal(format!(
+                    "its {} are {} bytes, not all written",
+                    operand.name, operand.bytes
+                )));
+            }
+            operands.push(operand);
+        }
     }
     for (index, output) in operands.iter().enumerate().filter(|(_, operand)| operand.write) {
         let overlaps = |other: &Operand| {

@@ -67,6 +67,11 @@ impl Block {
         self.written.range(..=from).next_back().is_some_and(|(_, end)| *end >= to)
     }
 
+    /// Ranges that somebody has written, ascending.
+    pub(crate) fn written(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.written.iter().map(|(from, to)| (*from, *to))
+    }
+
     /// Lets the program touch its pages as far as operations under way allow: not at all what one of them
     /// writes, only for reading what one of them reads.
     pub(crate) fn protect(&self) {

@@ -6,14 +6,16 @@ use super::executable::CudaExecutable;
 use super::graph_capture::Graph;
 use super::kernels::{Addresses, Lowered, Work};
 use super::launch::Kernel;
+use super::pictures::Pictures;
 use super::pinned_pool::{Direction, PinnedPool};
 use super::resident::{Resident, Shared};
 use super::stream::Stream;
-use crate::backend::ExecutionContext;
-use crate::backend::check_run::check_run;
+use crate::backend::check_run::{check_results, check_run};
+use crate::backend::{ExecutionContext, Image};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::Step;
 use libvision_kernels::cuda::launch::Launch;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +54,16 @@ impl ExecutionContext for CudaContext {
         self.with(|executable, workplace| workplace.run(executable, batch, inputs, outputs, false))
     }
 
+    fn run_images(
+        &mut self,
+        batch: usize,
+        images: &mut dyn Iterator<Item = Image<'_>>,
+        outputs: &mut [&mut [f32]],
+    ) -> Result<()> {
+        check_results(&*self.executable, batch, outputs)?;
+        self.with(|executable, workplace| workplace.run_images(executable, batch, images, outputs))
+    }
+
     fn run_clocked(
         &mut self,
         batch: usize,
@@ -84,6 +96,8 @@ pub(super) struct Workplace {
     stream: Stream,
     uploads: PinnedPool,
     downloads: PinnedPool,
+    /// Graphs begin after the input has come, be it from these or as a tensor.
+    pictures: Option<Pictures>,
     arena: Arena,
     /// Start and end of a run that is clocked.
     clock: [Event; 2],
@@ -104,23 +118,30 @@ impl Workplace {
         let downloads = outputs.map(|output| Ok(executable.stored(output)?.1.bytes() * images));
         let downloads: Vec<usize> = downloads.collect::<Result<_>>()?;
         let what = format!("the arena of an execution context for {images} images");
+        let arena = Arena::new(device, &executable.places, executable.separate_tensors, &what)?;
+        let pictures = executable.preprocessing.as_ref().map(|preprocessing| {
+            let input = executable.loaded(0).map_or(0, |(tensor, _)| arena.address(tensor));
+            Pictures::new(preprocessing, &executable.buckets, &resident, input)
+        });
         let mut workplace = Self {
             graphs: Vec::with_capacity(executable.buckets.len()),
             stream: Stream::new(device)?,
             uploads: PinnedPool::new(device, Direction::Upload, &uploads)?,
             downloads: PinnedPool::new(device, Direction::Download, &downloads)?,
-            arena: Arena::new(device, &executable.places, executable.separate_tensors, &what)?,
+            pictures: pictures.transpose()?,
+            arena,
             clock: [Event::new(device)?, Event::new(device)?],
             is_unsettled: false,
             resident,
         };
         for &size in &executable.buckets {
             let work = workplace.prepare(executable, size)?;
+            let recorded = &work[usize::from(workplace.pictures.is_some())..];
             // SAFETY: the graph names the arena, the pinned pools, the weights and the modules, all of which this
             // workplace keeps where they are until after it has dropped the graph.
             let graph = unsafe {
                 Graph::record(&workplace.stream, || {
-                    work.iter().try_for_each(|queued| workplace.queue(executable, size, queued))
+                    recorded.iter().try_for_each(|queued| workplace.queue(executable, size, queued))
                 })
             }?;
             workplace.graphs.push(graph);
@@ -163,7 +184,7 @@ impl Workplace {
                 (Some((kernel, launch)), _) => self.stream.launch(kernel, launch),
                 (None, Work::Upload { input }) => {
                     let bytes = executable.loaded(*input).map_or(0, |(_, form)| form.bytes() * images);
-                    self.stream.upload(at.output, (&self.uploads, *input), bytes)
+                    self.stream.upload(at.output, (&self.uploads, *input), 0..bytes)
                 }
                 (None, Work::Download { output }) => {
                     let bytes = executable.stored(*output)?.1.bytes() * images;
@@ -184,13 +205,16 @@ impl Workplace {
         outputs: &mut [&mut [f32]],
         is_clocked: bool,
     ) -> Result<()> {
-        let (number, _) = executable.bucket(batch);
+        let (number, size) = executable.bucket(batch);
         self.fill(executable, inputs)?;
         self.is_unsettled = true;
         let graph = &self.graphs[number];
         let queue = || {
             if is_clocked {
                 self.clock[0].record(&self.stream)?;
+            }
+            if self.pictures.is_some() {
+                self.upload_images(executable, 0..size)?;
             }
             // SAFETY: as for the recording; the last launch of the graph has been waited for.
             unsafe { graph.launch(&self.stream) }?;
@@ -202,6 +226,60 @@ impl Workplace {
         let queued = queue();
         self.settle(queued)?;
         self.collect(executable, outputs)
+    }
+
+    /// Runs a batch of which some images are pictures.
+    fn run_images(
+        &mut self,
+        executable: &CudaExecutable,
+        batch: usize,
+        images: &mut dyn Iterator<Item = Image<'_>>,
+        outputs: &mut [&mut [f32]],
+    ) -> Result<()> {
+        self.await_queued()?;
+        let (number, size) = executable.bucket(batch);
+        let form = executable.loaded(0).map(|(_, form)| form);
+        let (Some(pictures), Some(form)) = (&mut self.pictures, form) else {
+            return Err(Error::new(ErrorKind::Internal, "pictures came to a device that preprocesses none"));
+        };
+        let uploads = &mut self.uploads;
+        let pack = |image: usize, values: &[f32]| {
+            if values.len() != form.values() {
+                let message =
+                    format!("image {image}: expected {} elements, found {}", form.values(), values.len());
+                return Err(Error::new(ErrorKind::ShapeMismatch, message));
+            }
+            // SAFETY: nothing is queued.
+            form.pack(values, &mut unsafe { uploads.write(0) }[image * form.bytes()..][..form.bytes()]);
+            Ok(())
+        };
+        // SAFETY: nothing is queued.
+        unsafe { pictures.fill(size, images, pack) }?;
+        self.is_unsettled = true;
+        let queued = self.queue_images(executable, number);
+        self.settle(queued)?;
+        self.collect(executable, outputs)
+    }
+
+    /// Queues what was filled in for size number `bucket`, and the network.
+    fn queue_images(&self, executable: &CudaExecutable, bucket: usize) -> Result<()> {
+        let Some(pictures) = &self.pictures else { return Ok(()) };
+        // SAFETY: the arena has room for the largest batch, and `settle` waits.
+        unsafe { pictures.queue(&self.stream, bucket) }?;
+        let upload = |&image: &usize| self.upload_images(executable, image..image + 1);
+        pictures.tensors().iter().try_for_each(upload)?;
+        // SAFETY: as for the recording; the last launch of the graph has been waited for.
+        unsafe { self.graphs[bucket].launch(&self.stream) }
+    }
+
+    /// Queues the copy of these images of the only input.
+    fn upload_images(&self, executable: &CudaExecutable, images: Range<usize>) -> Result<()> {
+        let Some((tensor, form)) = executable.loaded(0) else { return Ok(()) };
+        let part = images.start * form.bytes()..images.end * form.bytes();
+        let target = self.arena.address(tensor) + part.start as u64;
+        // SAFETY: the arena has room for the largest batch; the pool is touched only after the stream has been
+        // waited for.
+        unsafe { self.stream.upload(target, (&self.uploads, 0), part) }
     }
 
     /// Runs a batch step by step, and adds what each took to `times`.
@@ -241,9 +319,7 @@ impl Workplace {
 
     /// Writes the inputs where the device reads them, once nothing that is queued does any more.
     fn fill(&mut self, executable: &CudaExecutable, inputs: &[&[f32]]) -> Result<()> {
-        if self.is_unsettled {
-            self.settle(Ok(()))?;
-        }
+        self.await_queued()?;
         for (index, input) in inputs.iter().enumerate() {
             if let Some((_, form)) = executable.loaded(index) {
                 // SAFETY: nothing is queued.
@@ -260,6 +336,11 @@ impl Workplace {
             form.unpack(unsafe { self.downloads.read(index) }, output);
         }
         Ok(())
+    }
+
+    /// Waits for what is queued, if waiting for it has failed before.
+    fn await_queued(&mut self) -> Result<()> {
+        if self.is_unsettled { self.settle(Ok(())) } else { Ok(()) }
     }
 
     /// Waits for the stream whether `queued` went well or not, and gives the first error.

@@ -3,12 +3,14 @@
 use super::context::CudaContext;
 use super::device_pool::{Ledger, Place};
 use super::form::Form;
-use super::kernels::Work;
+use super::kernels::{Lowered, Work};
 use super::lower::{CudaRules, Network};
+use super::preprocess::Preprocessing;
 use super::probe::DeviceFacts;
 use super::resident::{Resident, Residents};
 use crate::backend::{
-    CompileOptions, Executable, ExecutionContext, MemoryNeed, Precision, StepDescription, TensorSpec,
+    CompileOptions, Executable, ExecutionContext, MemoryNeed, PictureLoader, Precision, StepDescription,
+    TensorSpec,
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::graph::{Graph, ValueId, show_shape};
@@ -28,6 +30,8 @@ pub(super) struct CudaExecutable {
     pub(super) places: Vec<Place>,
     pub(super) buckets: Vec<usize>,
     pub(super) separate_tensors: bool,
+    /// The first step of the plan loads the only input then.
+    pub(super) preprocessing: Option<Preprocessing>,
     facts: DeviceFacts,
     residents: Residents,
     element: Element,
@@ -61,13 +65,19 @@ impl CudaExecutable {
             Precision::F32 => Element::F32,
         };
         let plan = Plan::new(graph, &CudaRules, max_batch_size)?;
-        let network = Network::new(graph, &plan, element)?;
+        let mut network = Network::new(graph, &plan, element)?;
+        let preprocessing = options.preprocessing.as_ref().and_then(|wanted| {
+            Preprocessing::new(wanted, only_input(&plan, &network)?, &mut network.weights)
+        });
         let (places, arena_bytes) = place(&plan, &network.forms, max_batch_size)?;
         for (step, lowered) in plan.steps().iter().zip(&network.steps) {
             // Sizes that a kernel cannot count are found now, and not by the first full batch.
             if let Some(Err(error)) = lowered.launch(max_batch_size, Default::default()) {
                 return Err(Error::new(ErrorKind::OutOfMemory, format!("step {:?}: {error}", step.name)));
             }
+        }
+        if let Some(Err(error)) = preprocessing.as_ref().map(|it| it.launch(max_batch_size, [0; 3])) {
+            return Err(Error::new(ErrorKind::OutOfMemory, format!("preprocessing: {error}")));
         }
         let spec = |name: &str, id: ValueId| {
             let value = graph.value(id);
@@ -81,6 +91,7 @@ impl CudaExecutable {
             places,
             buckets: buckets(&options.batch_buckets, max_batch_size),
             separate_tensors,
+            preprocessing,
             facts: facts.clone(),
             residents: Residents::new(facts.ordinal, Ledger::new(options.device_memory_limit)),
             element,
@@ -97,8 +108,9 @@ impl CudaExecutable {
 
     /// What is on the device, put there anew if it was lost.
     pub(super) fn resident(&self) -> Result<Arc<Resident>> {
-        let kernels = self.network.steps.iter().map(|step| step.algorithm()).filter(|name| !name.is_empty());
-        self.residents.get(self.network.weights.bytes(), kernels)
+        let steps = self.network.steps.iter().map(|step| step.algorithm());
+        let kernels = steps.chain(self.preprocessing.iter().map(Preprocessing::algorithm));
+        self.residents.get(self.network.weights.bytes(), kernels.filter(|name| !name.is_empty()))
     }
 
     pub(super) fn residents(&self) -> &Residents {
@@ -128,6 +140,17 @@ impl CudaExecutable {
             Error::new(ErrorKind::Internal, format!("output {output} is stored by no step"))
         })?;
         Ok((tensor, self.network.forms[tensor]))
+    }
+}
+
+/// The form of the only input, if the plan begins with loading it.
+fn only_input(plan: &Plan, network: &Network) -> Option<Form> {
+    let loads = network.steps.iter().filter(|step| matches!(step.work, Work::Upload { .. })).count();
+    match (&network.steps[..], plan.steps()) {
+        ([Lowered { work: Work::Upload { .. }, .. }, ..], [first, ..]) if loads == 1 => {
+            Some(network.forms[first.output?])
+        }
+        _ => None,
     }
 }
 
@@ -188,7 +211,11 @@ impl Executable for CudaExecutable {
     }
 
     fn memory_need(&self) -> MemoryNeed {
-        MemoryNeed { weights: self.network.weights.bytes().len(), arena: self.arena_bytes }
+        let pictures = self.preprocessing.as_ref().map_or(0, |it| it.bytes(self.max_batch_size()));
+        MemoryNeed {
+            weights: self.network.weights.bytes().len(),
+            arena: self.arena_bytes.saturating_add(pictures),
+        }
     }
 
     fn describe(&self) -> String {
@@ -199,6 +226,12 @@ impl Executable for CudaExecutable {
             self.max_batch_size(),
             self.buckets
         );
+        if let Some(preprocessing) = &self.preprocessing {
+            let (kernel, bytes) = (preprocessing.algorithm(), preprocessing.loader.slot_bytes());
+            // Writing to a string does not fail.
+            let _ =
+                writeln!(text, "pictures of up to {bytes} bytes are preprocessed on the device by {kernel}");
+        }
         for (index, (step, lowered)) in self.plan.steps().iter().zip(&self.network.steps).enumerate() {
             // Writing to a string does not fail.
             let _ = write!(text, "{index:>4}  {} {:?}", step.operation, step.name);
@@ -229,6 +262,10 @@ impl Executable for CudaExecutable {
             convolution: lowered.convolution(),
         });
         describe.collect()
+    }
+
+    fn picture_loader(&self) -> Option<Arc<dyn PictureLoader>> {
+        self.preprocessing.as_ref().map(|it| Arc::clone(&it.loader) as Arc<dyn PictureLoader>)
     }
 
     fn new_context(self: Arc<Self>) -> Result<Box<dyn ExecutionContext>> {

@@ -8,6 +8,7 @@
 //! | [`module_cache`], [`launch`] | the embedded images, loaded once per device, and their kernels |
 //! | `graph_capture` | work recorded once and queued as a whole |
 //! | `form`, `lower`, `kernels`, `packed_weights` | a graph as kernels of the device; needs no device |
+//! | `preprocess`, `pictures` | from pictures to the network's input; memory for them on both sides |
 //! | `resident`, `executable`, `context` | that on a device, and runs of it |
 //! | `driver_error` | what the driver's error codes mean for a caller |
 //!
@@ -36,11 +37,14 @@ mod lower;
 #[allow(unsafe_code, reason = "the driver's functions are foreign")]
 pub mod module_cache;
 mod packed_weights;
+#[allow(unsafe_code, reason = "work is queued on memory that this keeps")]
+mod pictures;
 #[allow(unsafe_code, reason = "the driver's functions are foreign, and so is page-locked memory")]
 pub mod pinned_pool;
 #[cfg(test)]
 #[allow(unsafe_code, reason = "the mistakes that unsafe code is there to avoid")]
 mod planted_tests;
+mod preprocess;
 #[allow(unsafe_code, reason = "the driver's functions are foreign")]
 pub mod probe;
 mod resident;

@@ -47,7 +47,7 @@ impl Scene {
 
     fn upload(&self, stream: usize) -> Result<()> {
         // SAFETY: the buffer has room. What follows is the mistake under test.
-        unsafe { self.streams[stream].upload(self.buffer.address(), (&self.uploads, 0), BYTES) }
+        unsafe { self.streams[stream].upload(self.buffer.address(), (&self.uploads, 0), 0..BYTES) }
     }
 
     fn download(&self, stream: usize) -> Result<()> {

@@ -7,6 +7,7 @@ use super::pinned_pool::{Direction, PinnedPool};
 use crate::error::Result;
 use cudarc::driver::{result, sys};
 use libvision_kernels::cuda::launch::Launch;
+use std::ops::Range;
 use std::os::raw::c_void;
 use std::sync::Arc;
 
@@ -48,15 +49,24 @@ impl Stream {
         self.device.check("waiting for the stream", unsafe { result::stream::synchronize(self.raw) })
     }
 
-    /// Queues a copy of the first `bytes` of a slot to the device.
+    /// Queues a copy of part of a slot to the device.
     ///
     /// # Safety
-    /// `target` has room for them. Until the stream has been waited for, nobody writes or frees the slot.
-    pub(super) unsafe fn upload(&self, target: u64, from: (&PinnedPool, usize), bytes: usize) -> Result<()> {
+    /// `target` has room for it. Until the stream has been waited for, nobody writes or frees the slot.
+    pub(super) unsafe fn upload(
+        &self,
+        target: u64,
+        from: (&PinnedPool, usize),
+        part: Range<usize>,
+    ) -> Result<()> {
         let (source, len) = from.0.slot(from.1);
-        let bytes = bytes.min(len);
-        // SAFETY: the source holds the bytes; the rest is the caller's promise.
-        let queued = unsafe { sys::cuMemcpyHtoDAsync_v2(target, source.as_ptr().cast(), bytes, self.raw) };
+        let (start, end) = (part.start.min(len), part.end.min(len));
+        // SAFETY: the slot goes on at least to `start`.
+        let source = unsafe { source.add(start) };
+        // SAFETY: the slot holds the part; the rest is the caller's promise.
+        let queued = unsafe {
+            sys::cuMemcpyHtoDAsync_v2(target, source.as_ptr().cast(), end.saturating_sub(start), self.raw)
+        };
         self.device.check("queueing a copy to the device", queued.result())
     }
 
@@ -115,7 +125,7 @@ impl Stream {
             slot[..chunk.len()].copy_from_slice(chunk);
             let address = target.address() + (index * CHUNK) as u64;
             // SAFETY: the buffer has room, and `settled` waits before the slot is touched again.
-            let queued = unsafe { self.upload(address, (&pool, 0), chunk.len()) };
+            let queued = unsafe { self.upload(address, (&pool, 0), 0..chunk.len()) };
             self.settled(queued)?;
         }
         Ok(())

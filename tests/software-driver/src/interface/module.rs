@@ -182,12 +182,13 @@ unsafe fn launch(
             Err(text) => wrong.push(text),
         }
     }
-    // Everything that a table of pictures reaches lies beside it, in its allocation.
+    // Everything that a table of pictures reaches lies beside it, in what is written of its allocation.
     let table = operands.iter().find(|operand| operand.name == "pictures");
     if let Some(block) = table.and_then(|table| memory.nearest(table.address)) {
         let written = accesses.iter().any(|access| access.write && access.base == block.base);
         if !written && !block.freed {
-            accesses.push(Access { base: block.base, from: block.base, to: block.end(), write: false });
+            let base = block.base;
+            accesses.extend(block.written().map(|(from, to)| Access { base, from, to, write: false }));
         }
     }
     for text in wrong {
