@@ -51,7 +51,8 @@ impl Bench {
 
     /// What the machine says, but for when to try again.
     fn step(&mut self, event: Event) -> Vec<Action> {
-        let mut actions = self.machine.step(self.now, event);
+        let mut actions = Vec::new();
+        self.machine.step(self.now, event, &mut actions);
         let wakeup = self.machine.next_wakeup();
         assert!(wakeup.is_none_or(|wakeup| wakeup > self.now), "a wakeup in the past");
         for action in &mut actions {

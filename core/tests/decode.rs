@@ -219,9 +219,9 @@ fn raw_pixels_are_copied_without_their_padding_and_alpha() {
         image::load(&ImageSource::Pixels(raw), &limits, true)
     };
     let rgb = raw(2, 2, PixelFormat::Rgb, 8, 14).expect("fits");
-    assert_eq!(rgb.data, [0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13]);
+    assert_eq!(rgb.data[..], [0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13]);
     let rgba = raw(2, 1, PixelFormat::Rgba, 8, 8).expect("fits");
-    assert_eq!(rgba.data, [0, 1, 2, 4, 5, 6]);
+    assert_eq!(rgba.data[..], [0, 1, 2, 4, 5, 6]);
     for (result, kind, words) in [
         (raw(2, 2, PixelFormat::Rgb, 8, 13), ErrorKind::InvalidArgument, "14"),
         (raw(2, 2, PixelFormat::Rgba, 7, 99), ErrorKind::InvalidArgument, "row_stride"),

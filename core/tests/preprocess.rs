@@ -1,5 +1,6 @@
 //! Preprocessing against torchvision's rules on Pillow, and its bounds.
 
+use bytes::Bytes;
 use libvision::image::Pixels;
 use libvision::preprocess::{CpuPreprocessor, CropPolicy, Layout, PreprocessSpec, ResizeFilter, ResizeMode};
 use libvision::{Error, ErrorKind};
@@ -10,7 +11,7 @@ use std::path::Path;
 /// SplitMix64, the high byte of each number, as in the golden script.
 fn noise(height: usize, width: usize) -> Pixels {
     let mut state = (height * 31 + width) as u64;
-    let data = (0..height * width * 3)
+    let data: Vec<u8> = (0..height * width * 3)
         .map(|_| {
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
             let mut z = state;
@@ -19,7 +20,7 @@ fn noise(height: usize, width: usize) -> Pixels {
             ((z ^ (z >> 31)) >> 56) as u8
         })
         .collect();
-    Pixels { width, height, data }
+    Pixels { width, height, data: data.into() }
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -125,7 +126,7 @@ fn extreme_shapes_take_bounded_memory() {
     for [height, width] in [[1, 16_384], [16_384, 1], [2, 16_384], [16_384, 2000]] {
         let bound = preprocessor.scratch_bytes(width, height);
         assert!(bound <= 224 * 224 * 3 + 224 * 16_384 * 3, "{bound} bytes for {width} x {height}");
-        let pixels = Pixels { width, height, data: vec![77; width * height * 3] };
+        let pixels = Pixels { width, height, data: vec![77; width * height * 3].into() };
         let values = preprocess(&preprocessor, &pixels).expect("runs");
         let expected = (77.0 / 255.0 - 0.485) / 0.229;
         assert!(values[..224 * 224].iter().all(|&value| value == expected), "{width} x {height}");
@@ -155,11 +156,11 @@ fn what_does_not_fit_is_refused_with_the_numbers() {
     refused(preprocessor.run(&pixels, &mut [0.0; 7]), &["slot", "7", "3072"]);
     refused(preprocessor.run_to_bytes(&pixels, &mut [0; 7]), &["output", "7", "3072"]);
     let mut slot = vec![0.0; preprocessor.output_len()];
-    let short = Pixels { width: 5, height: 5, data: vec![0; 74] };
+    let short = Pixels { width: 5, height: 5, data: vec![0; 74].into() };
     refused(preprocessor.run(&short, &mut slot), &["picture", "74", "75"]);
-    let empty = Pixels { width: 0, height: 5, data: Vec::new() };
+    let empty = Pixels { width: 0, height: 5, data: Bytes::new() };
     refused(preprocessor.run(&empty, &mut slot), &["0 x 5"]);
-    let endless = Pixels { width: usize::MAX, height: usize::MAX, data: Vec::new() };
+    let endless = Pixels { width: usize::MAX, height: usize::MAX, data: Bytes::new() };
     refused(preprocessor.run(&endless, &mut slot), &["no pixels"]);
     let build = |spec: PreprocessSpec| CpuPreprocessor::new(&spec).map(|_| ());
     refused(build(PreprocessSpec { std: [1.0, 0.0, 1.0], ..spec.clone() }), &["std", "0.0"]);

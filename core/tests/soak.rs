@@ -2,47 +2,14 @@
 //! `SOAK_REQUESTS` in the environment asks for another number: the long form is
 //! `SOAK_REQUESTS=1000000 cargo test --release -p libvision --test soak -- --nocapture`.
 
+mod counting_allocator;
 mod engine_stub;
 
+use counting_allocator::live_bytes;
 use engine_stub::*;
-use libvision::{
-    BatchWindow, Engine, EngineOptions, Error, ErrorKind, ImageSource, Pending, RequestOptions, Task, Tensor,
-};
-use std::alloc::{GlobalAlloc, Layout, System};
+use libvision::{BatchWindow, Engine, EngineOptions, Error, ErrorKind, ImageSource, Pending, RequestOptions};
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
-
-/// The system's allocator with counters.
-struct Counting;
-
-static CALLS: AtomicUsize = AtomicUsize::new(0);
-/// Of blocks as large as a picture.
-static LARGE_CALLS: AtomicUsize = AtomicUsize::new(0);
-static LIVE_BYTES: AtomicI64 = AtomicI64::new(0);
-
-const LARGE: usize = 3 * 64 * 64 * 4;
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        CALLS.fetch_add(1, SeqCst);
-        LARGE_CALLS.fetch_add(usize::from(layout.size() >= LARGE), SeqCst);
-        LIVE_BYTES.fetch_add(layout.size() as i64, SeqCst);
-        // SAFETY: passed on to the caller.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        LIVE_BYTES.fetch_sub(layout.size() as i64, SeqCst);
-        // SAFETY: passed on to the caller.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 /// Requests under way at one time.
 const AT_ONCE: usize = 64;
@@ -150,41 +117,6 @@ fn slope(points: &[(f64, f64)]) -> f64 {
     slopes.get(slopes.len() / 2).copied().unwrap_or(0.0)
 }
 
-/// Plain requests of a model with larger pictures take no memory as large as a picture: those of the caller are
-/// all there are. Allocations of a request, small ones with it.
-fn steady_path() -> f64 {
-    const PLANE: usize = 3 * 64 * 64;
-    let model = model_of(graph(&[("pixels", &[3, 64, 64])], false, None));
-    let options = EngineOptions { max_batch_size: 8, ..options() };
-    let stub = Stub::new();
-    let hand = Hand(Arc::clone(&stub.control));
-    let engine = Engine::with_backend(model, &options, Arc::new(stub)).expect("an engine");
-    let tensor = Tensor::new(&[1, 3, 64, 64], vec![0.5_f32; PLANE]).expect("sizes fit");
-    let mut open = VecDeque::with_capacity(AT_ONCE);
-    let mut ask = |count: usize| {
-        for _ in 0..count {
-            if open.len() == AT_ONCE
-                && let Some(pending) = open.pop_front()
-            {
-                wait(pending).expect("an answer");
-            }
-            let given = vec![("pixels".to_owned(), tensor.clone())];
-            open.push_back(engine.submit_tensors(given, task(Task::Run)).expect("room"));
-        }
-        open.drain(..).for_each(|pending| drop(wait(pending).expect("an answer")));
-        hand.forget_begun();
-    };
-    ask(2000);
-    let (calls, large) = (CALLS.load(SeqCst), LARGE_CALLS.load(SeqCst));
-    ask(2000);
-    assert_eq!(
-        LARGE_CALLS.load(SeqCst) - large,
-        0,
-        "memory as large as a picture was taken after warming up"
-    );
-    (CALLS.load(SeqCst) - calls) as f64 / 2000.0
-}
-
 // One test, so that no other takes memory meanwhile.
 #[test]
 fn nothing_is_left_of_any_number_of_requests() {
@@ -192,7 +124,6 @@ fn nothing_is_left_of_any_number_of_requests() {
         Ok(value) => value.parse().expect("SOAK_REQUESTS is a number"),
         Err(_) => 20_000,
     };
-    let per_request = steady_path();
     let expected: Vec<Vec<f32>> = (0..23).map(expected_scores).collect();
     let before = threads_and_files();
     {
@@ -202,22 +133,21 @@ fn nothing_is_left_of_any_number_of_requests() {
         let busy = threads_and_files();
         let (steps, step) = (20, requests / 25);
         mixed(&engine, &hand, requests - steps * step, &expected);
-        let live = LIVE_BYTES.load(SeqCst);
+        let live = live_bytes();
         let mut points = Vec::with_capacity(steps);
         let mut most = 0;
         for done in 1..=steps {
             mixed(&engine, &hand, step, &expected);
             points.extend(resident_bytes().map(|bytes| ((done * step) as f64, bytes)));
-            most = most.max(LIVE_BYTES.load(SeqCst) - live);
+            most = most.max(live_bytes() - live);
         }
         let grown = slope(&points) * 1e6;
         println!(
-            "{requests} requests: {grown:.0} resident bytes a million more, at most {most} live bytes more, \
-             {per_request:.1} allocations of a plain request, none as large as a picture"
+            "{requests} requests: {grown:.0} resident bytes a million more, at most {most} live bytes more"
         );
         let in_these = slope(&points) * (steps * step) as f64;
         assert!(grown.min(in_these) <= MOST_RESIDENT, "resident memory grows: {points:?}");
-        settles("live memory grows", || LIVE_BYTES.load(SeqCst) - live <= 16 << 10);
+        settles("live memory grows", || live_bytes() - live <= 16 << 10);
         assert_eq!(threads_and_files(), busy, "threads and files");
         let counters = engine.metrics().counters;
         assert!(counters.arrived >= requests as u64 && engine.metrics().in_flight == 0);

@@ -18,6 +18,7 @@ const FILES: &[&str] = &[
     "metrics.rs",
     "model_id.rs",
     "panic.rs",
+    "pool.rs",
     "readiness.rs",
     "refusal.rs",
     "request.rs",

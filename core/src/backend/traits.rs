@@ -117,13 +117,15 @@ impl TensorSpec {
 
     /// Sizes of the axes for `batch` images.
     pub fn shape_for(&self, batch: usize) -> Vec<usize> {
-        self.shape
-            .iter()
-            .map(|dim| match dim {
-                Dim::Fixed(size) => *size,
-                Dim::Batch => batch,
-            })
-            .collect()
+        self.sizes(batch).collect()
+    }
+
+    /// The same one after the other.
+    pub(crate) fn sizes(&self, batch: usize) -> impl Iterator<Item = usize> {
+        self.shape.iter().map(move |dim| match dim {
+            Dim::Fixed(size) => *size,
+            Dim::Batch => batch,
+        })
     }
 }
 
@@ -233,6 +235,12 @@ pub trait Executable: Send + Sync {
     /// prepared for once. Empty if any size is as good.
     fn batch_buckets(&self) -> &[usize] {
         &[]
+    }
+
+    /// Whether nothing is made for a size of batches, and images share nothing in a batch that could change the bits of
+    /// one: then one image that is right proves the others, at any size.
+    fn one_image_proves_all(&self) -> bool {
+        false
     }
 
     /// Contexts that keep the device busy; more would only wait for each other. One, unless copies of one

@@ -1,6 +1,7 @@
 //! What is refused at the door: requests that could never be answered, found without decoding anything.
 
 use super::cost;
+use super::hand_over::Tensors;
 use super::machine::Cost;
 use super::request::{RequestOptions, Task};
 use crate::backend::TensorSpec;
@@ -8,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::graph::show_shape;
 use crate::image::{DecodeLimits, ImageSource, read_header};
 use crate::tensor::{DType, Tensor};
+use smallvec::SmallVec;
 use std::time::Duration;
 
 /// What requests are checked against.
@@ -40,22 +42,24 @@ impl Admission {
     }
 
     /// Checks tensors by name and returns them in the executable's order, with what they take.
-    pub(super) fn check_tensors(
+    pub(super) fn check_tensors<N: AsRef<str>>(
         &self,
-        mut given: Vec<(String, Tensor)>,
+        given: impl IntoIterator<Item = (N, Tensor)>,
         options: &RequestOptions,
-    ) -> Result<(Vec<Tensor>, Cost)> {
+    ) -> Result<(Tensors, Cost)> {
         self.check_options(options)?;
-        let mut tensors = Vec::with_capacity(self.inputs.len());
+        let mut given: SmallVec<[(N, Tensor); 2]> = given.into_iter().collect();
+        let mut tensors = Tensors::new();
         for spec in &self.inputs {
-            let at = given.iter().position(|(name, _)| *name == spec.name);
+            let at = given.iter().position(|(name, _)| name.as_ref() == spec.name);
             let Some(at) = at else { return Err(self.wrong_names(spec, &given)) };
             let (_, tensor) = given.swap_remove(at);
             check_tensor(spec, &tensor)?;
             tensors.push(tensor);
         }
         if let Some((name, _)) = given.first() {
-            let problem = match self.inputs.iter().any(|spec| spec.name == *name) {
+            let name = name.as_ref();
+            let problem = match self.inputs.iter().any(|spec| spec.name == name) {
                 true => "is given twice",
                 false => "is not among the model's inputs",
             };
@@ -89,8 +93,8 @@ impl Admission {
         Ok((tensors, cost))
     }
 
-    fn wrong_names(&self, missing: &TensorSpec, given: &[(String, Tensor)]) -> Error {
-        let given: Vec<String> = given.iter().map(|(name, _)| format!("{name:?}")).collect();
+    fn wrong_names<N: AsRef<str>>(&self, missing: &TensorSpec, given: &[(N, Tensor)]) -> Error {
+        let given: Vec<String> = given.iter().map(|(name, _)| format!("{:?}", name.as_ref())).collect();
         let given = if given.is_empty() { "nothing else".into() } else { given.join(", ") };
         invalid(format!(
             "input {:?} is missing, found {given}; the model's inputs are {}",
@@ -139,7 +143,7 @@ fn check_tensor(spec: &TensorSpec, tensor: &Tensor) -> Result<()> {
         return Err(Error::new(ErrorKind::DTypeMismatch, message));
     }
     let images = tensor.shape().first().copied().unwrap_or(0);
-    if images == 0 || tensor.shape() != spec.shape_for(images) {
+    if images == 0 || !spec.sizes(images).eq(tensor.shape().iter().copied()) {
         let message = format!(
             "input {name:?}: expected shape {} with N at least 1, found {:?}",
             show_shape(shape),

@@ -69,6 +69,6 @@ mod tests {
         let urgent = RequestOptions { deadline: Some(std::time::Duration::ZERO), ..classify(5, 0.0) };
         assert_eq!(key_of(&encoded(b"ab"), &urgent), keys[0]);
         assert_eq!(key_of(&Input::Image(ImageSource::Path("ab".into())), &classify(5, 0.0)), None);
-        assert_eq!(key_of(&Input::Tensors(Vec::new()), &classify(5, 0.0)), None);
+        assert_eq!(key_of(&Input::Tensors(Default::default()), &classify(5, 0.0)), None);
     }
 }

@@ -5,6 +5,7 @@ use super::request::Response;
 use crate::error::{Error, ErrorKind, Result};
 use crossbeam::channel::{Receiver, Sender};
 use parking_lot::{Condvar, Mutex};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,8 @@ enum State {
     Callback(Callback),
     Ready(Result<Response>),
     Taken,
+    /// Nobody will ask for it.
+    GivenUp,
 }
 
 /// The engine's side of an [`Answer`]. Gives it exactly once: if it is dropped without, the answer is
@@ -63,7 +66,7 @@ impl Completer {
             }
             // The receiver outlives every sender.
             State::Callback(callback) => drop(self.callbacks.send((callback, answer))),
-            given @ (State::Ready(_) | State::Taken) => *state = given,
+            over @ (State::Ready(_) | State::Taken | State::GivenUp) => *state = over,
         }
     }
 }
@@ -92,6 +95,14 @@ impl Answer {
         }
     }
 
+    /// Nobody asks for it any more; who has left a callback is still called.
+    pub(super) fn give_up(&self) {
+        let mut state = self.state.lock();
+        if matches!(*state, State::Open | State::Ready(_)) {
+            *state = State::GivenUp;
+        }
+    }
+
     /// Blocks until the answer is there, or until `timeout` has passed if there is one.
     pub(super) fn wait(&self, timeout: Option<Duration>) -> Option<Result<Response>> {
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -110,6 +121,33 @@ impl Answer {
                 }
             }
         }
+    }
+}
+
+/// Answers that were given out, the one that was longest ago first, to be used again once nobody else holds them.
+pub(super) struct UsedAnswers {
+    used: Mutex<VecDeque<Arc<Answer>>>,
+    most: usize,
+}
+
+impl UsedAnswers {
+    /// Remembers at most so many.
+    pub(super) fn new(most: usize) -> Self {
+        Self { used: Mutex::default(), most }
+    }
+
+    /// An open one.
+    pub(super) fn take(&self) -> Arc<Answer> {
+        let mut used = self.used.lock();
+        let mut answer = used.pop_front().unwrap_or_default();
+        if Arc::get_mut(&mut answer).is_none() {
+            used.push_back(std::mem::take(&mut answer));
+        }
+        *answer.state.lock() = State::Open;
+        if used.len() < self.most {
+            used.push_back(Arc::clone(&answer));
+        }
+        answer
     }
 }
 

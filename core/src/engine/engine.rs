@@ -9,6 +9,7 @@ use super::metrics::{Exposition, Metrics};
 use super::model_id::ModelId;
 use super::models::Models;
 use super::pending::Pending;
+use super::pool::Pool;
 use super::readiness::Readiness;
 use super::request::{RequestOptions, Response};
 use super::scheduler::forked;
@@ -37,8 +38,12 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     ledger: Arc<Ledger>,
     tenants: Tenants,
+    responses: Arc<Pool<Response>>,
     process: u32,
 }
+
+/// Answers that callers gave back and that no run has taken yet.
+const MOST_SPARE_RESPONSES: usize = 64;
 
 /// Where an engine runs and what time it lives by.
 pub struct Surroundings {
@@ -82,6 +87,7 @@ impl Engine {
             clock,
             ledger: Arc::new(Ledger::new(options)),
             tenants: Tenants::new(&options.tenant_weights)?,
+            responses: Arc::new(Pool::new(MOST_SPARE_RESPONSES)),
             process: std::process::id(),
         };
         engine.load(Models::DEFAULT, model, options)?;
@@ -152,7 +158,8 @@ impl Engine {
         };
         let start = |devices: &Devices| {
             let (model, clock, options) = (Arc::clone(&model), Arc::clone(&self.clock), options.clone());
-            Lane::start(Plans { name, version, model, options, devices, clock, ledger: &self.ledger })
+            let (ledger, responses) = (&self.ledger, &self.responses);
+            Lane::start(Plans { name, version, model, options, devices, clock, ledger, responses })
         };
         let started = match start(&self.devices) {
             Err(error)
@@ -193,9 +200,22 @@ impl Engine {
     /// Accepts input tensors by name, already preprocessed, and copies them into their batch if one has room; the
     /// first axis is the number of images, at most `max_batch_size`, and 1 for
     /// [`Task::Classify`](super::Task::Classify). All images of one request run in one batch.
-    pub fn submit_tensors(&self, inputs: Vec<(String, Tensor)>, options: RequestOptions) -> Result<Pending> {
+    pub fn submit_tensors<N: AsRef<str>>(
+        &self,
+        inputs: impl IntoIterator<Item = (N, Tensor)>,
+        options: RequestOptions,
+    ) -> Result<Pending> {
         self.check_process()?;
         self.models.read().get(options.model)?.submit_tensors(inputs, options)
+    }
+
+    /// Takes an answer that is not needed any more: a later one is written to its memory. Who gives back every answer,
+    /// and submits tensors that it has, is served without any memory being taken in the long run. At most 64 wait to be
+    /// used; what is given back beside them is freed.
+    pub fn reuse(&self, response: Response) {
+        if self.check_process().is_ok() {
+            self.responses.put(response);
+        }
     }
 
     /// Submits and waits.

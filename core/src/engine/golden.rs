@@ -1,6 +1,7 @@
 //! Images whose answers are known: every worker must give them, with the same bits, at every batch size and at
 //! every place of a batch, before it serves and from time to time while it does.
 
+use super::machine::Shape;
 use crate::backend::{ExecutionContext, TensorSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::AlignedFloats;
@@ -10,6 +11,26 @@ use std::sync::Arc;
 
 /// The outputs for one image.
 type Answer = Vec<Vec<f32>>;
+
+/// What a worker runs to prove itself.
+pub(super) struct Proof {
+    /// Images, one after the other, at the smallest size.
+    images: usize,
+    /// Sizes at which they are run together, ascending.
+    sizes: Vec<usize>,
+}
+
+impl Proof {
+    /// All images, and every bucket; without buckets the smallest batch and the largest, or one image if
+    /// [that proves all](crate::backend::Executable::one_image_proves_all).
+    pub(super) fn of(shape: &Shape, one_image_proves_all: bool) -> Self {
+        match (shape.buckets.is_empty(), one_image_proves_all) {
+            (true, true) => Self { images: 1, sizes: Vec::new() },
+            (true, false) => Self { images: IMAGES, sizes: vec![1, shape.max_batch_size] },
+            (false, _) => Self { images: IMAGES, sizes: shape.buckets.clone() },
+        }
+    }
+}
 
 /// The images of one model and their answers, for all its workers.
 pub(super) struct SelfTest {
@@ -43,21 +64,21 @@ impl SelfTest {
         })
     }
 
-    /// Runs every image at every size, ascending from the smallest. Fails with `SELF_TEST_FAILED`, naming what
+    /// Runs what the proof asks for, ascending from the smallest size. Fails with `SELF_TEST_FAILED`, naming what
     /// differs, or as a run does. `results` are buffers for the outputs of the largest size.
     pub(super) fn prove(
         &self,
         context: &mut dyn ExecutionContext,
         results: &mut [AlignedFloats],
-        sizes: &[usize],
+        proof: &Proof,
     ) -> Result<()> {
-        for image in 0..IMAGES {
+        for image in 0..proof.images {
             let batch = batch_of(&self.inputs, self.size, |_| image)?;
             self.run(context, results, self.size, &batch)?;
             self.learn(image, results)?;
             self.compare(results, self.size, |_| image)?;
         }
-        for &size in sizes.iter().filter(|size| **size != self.size) {
+        for &size in proof.sizes.iter().filter(|size| **size != self.size) {
             let batch = batch_of(&self.inputs, size, mixed)?;
             self.run(context, results, size, &batch)?;
             self.compare(results, size, mixed)?;
@@ -193,6 +214,10 @@ mod tests {
         TensorSpec { name: name.into(), dtype: DType::F32, shape: vec![Dim::Batch, Dim::Fixed(3)] }
     }
 
+    fn all(sizes: &[usize]) -> Proof {
+        Proof { images: IMAGES, sizes: sizes.to_vec() }
+    }
+
     fn test(stored: Option<Golden>) -> (SelfTest, Vec<AlignedFloats>) {
         let test = SelfTest::new(&[spec("x")], &[spec("y")], stored, 1).expect("memory");
         (test, vec![AlignedFloats::zeroed(3 * 8).expect("memory")])
@@ -202,18 +227,31 @@ mod tests {
     fn one_wrong_bit_at_any_place_of_any_size_is_found() {
         let (test, mut results) = test(None);
         let mut good = Double { wrong: None, runs: Vec::new() };
-        test.prove(&mut good, &mut results, &[1, 4, 8]).expect("all the same");
+        test.prove(&mut good, &mut results, &all(&[1, 4, 8])).expect("all the same");
         assert_eq!(good.runs, [1, 1, 4, 8]);
         for (size, places) in [(1, 1), (4, 4), (8, 8)] {
             for place in 0..places {
                 let mut bad = Double { wrong: Some((size, place)), runs: Vec::new() };
-                let error = test.prove(&mut bad, &mut results, &[1, 4, 8]).expect_err("a wrong bit");
+                let error = test.prove(&mut bad, &mut results, &all(&[1, 4, 8])).expect_err("a wrong bit");
                 assert_eq!(error.kind(), ErrorKind::SelfTestFailed);
                 assert!(error.message().contains("\"y\", element 1"), "{error}");
                 assert_eq!(test.check(&mut bad, &mut results).is_err(), size == 1);
             }
         }
         assert!(test.check(&mut good, &mut results).is_ok());
+    }
+
+    #[test]
+    fn a_proof_leaves_nothing_out_that_could_differ() {
+        let proof = |buckets: &[usize], alike| {
+            let (buckets, max_batch_size) = (buckets.to_vec(), 8);
+            let shape = Shape { max_batch_size, buckets, decoders: 1, workers: 1, stagings: 3 };
+            let Proof { images, sizes } = Proof::of(&shape, alike);
+            (images, sizes)
+        };
+        assert_eq!(proof(&[1, 4, 8], true), (IMAGES, vec![1, 4, 8]));
+        assert_eq!(proof(&[], false), (IMAGES, vec![1, 8]));
+        assert_eq!(proof(&[], true), (1, vec![]));
     }
 
     #[test]
@@ -237,9 +275,9 @@ mod tests {
                 Ok(())
             }
         }
-        let error = test.prove(&mut Triple, &mut results, &[1]).expect_err("not what is stored");
+        let error = test.prove(&mut Triple, &mut results, &all(&[1])).expect_err("not what is stored");
         assert_eq!(error.kind(), ErrorKind::SelfTestFailed);
         let mut good = Double { wrong: None, runs: Vec::new() };
-        test.prove(&mut good, &mut results, &[1, 8]).expect("as stored");
+        test.prove(&mut good, &mut results, &all(&[1, 8])).expect("as stored");
     }
 }

@@ -6,13 +6,17 @@ use super::request::{RequestOptions, Response};
 use crate::error::Result;
 use crate::image::{ImageSource, Pixels};
 use crate::tensor::Tensor;
+use smallvec::SmallVec;
+
+/// Input tensors in the executable's order, in place for as many as most models have.
+pub(super) type Tensors = SmallVec<[Tensor; 2]>;
 
 /// What a request brings.
 pub(super) enum Input {
     /// A picture to decode and preprocess.
     Image(ImageSource),
-    /// Input tensors in the executable's order.
-    Tensors(Vec<Tensor>),
+    /// Already preprocessed.
+    Tensors(Tensors),
 }
 
 /// Accepted; waits for a decoder.
@@ -26,7 +30,7 @@ pub(super) struct Request {
 /// What a request became by decoding.
 pub(super) enum Decoded {
     Pixels(Pixels),
-    Tensors(Vec<Tensor>),
+    Tensors(Tensors),
 }
 
 /// Decoded; waits for a place.
@@ -47,7 +51,8 @@ pub(super) struct StagedRequest {
     pub(super) picture: Option<usize>,
 }
 
-/// Complete; for a worker.
+/// Complete; for a worker, and back with its answers.
+#[derive(Default)]
 pub(super) struct Batch {
     pub(super) run: RunId,
     pub(super) staging: usize,
@@ -55,16 +60,20 @@ pub(super) struct Batch {
     pub(super) size: usize,
     /// In order of the slots.
     pub(super) members: Vec<(StagedRequest, Place)>,
+    /// None before it has run.
+    pub(super) answers: Answers,
 }
 
 /// What a worker is told.
 pub(super) enum WorkerCommand {
+    /// A batch will come in a moment.
+    LookOut,
     Run(Batch),
     /// Run an image whose answer is known.
     Test(RunId),
 }
 
-/// Answers of a batch, or of one request that failed before it.
+/// Answers by request.
 pub(super) type Answers = Vec<(RequestId, Result<Response>)>;
 
 /// Moments in the life of a request, each after those before it.

@@ -9,7 +9,7 @@ use super::completion::run_callbacks;
 use super::config::EngineOptions;
 use super::describe::Description;
 use super::devices::{self, Devices};
-use super::golden::SelfTest;
+use super::golden::{Proof, SelfTest};
 use super::hand_over::Input;
 use super::intake::{Decoder, Filler};
 use super::ledger::{Charge, Ledger, stagings_for};
@@ -18,8 +18,9 @@ use super::memory_plan::MemoryPlan;
 use super::metrics::Metrics;
 use super::pending::Pending;
 use super::pictures::preprocessor_for;
+use super::pool::Pool;
 use super::readiness::Readiness;
-use super::request::RequestOptions;
+use super::request::{RequestOptions, Response};
 use super::scheduler::{Channels, Scheduler, forked};
 use super::shutdown::Threads;
 use super::staging::Staging;
@@ -47,6 +48,7 @@ pub(super) struct Plans<'a> {
     pub(super) devices: &'a Devices,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) ledger: &'a Arc<Ledger>,
+    pub(super) responses: &'a Arc<Pool<Response>>,
 }
 
 /// See the module. Dropping it closes it.
@@ -70,7 +72,7 @@ impl Lane {
     /// Charges the ledger, compiles, takes all memory, has every worker prove itself, and starts the threads.
     /// Blocks meanwhile.
     pub(super) fn start(plans: Plans<'_>) -> Result<Self> {
-        let Plans { name, version, model, options, devices, clock, ledger } = plans;
+        let Plans { name, version, model, options, devices, clock, ledger, responses } = plans;
         let devices = devices.open(&options.device)?;
         model.check_file()?;
         // Without limits the plan is only kept, so that nothing is reckoned twice.
@@ -123,6 +125,7 @@ impl Lane {
         let output_names: Vec<String> = outputs.iter().map(|output| output.name.clone()).collect();
         let device = devices::names(&devices);
         let self_test = SelfTest::new(&inputs, &outputs, model.golden().cloned(), shape.bucket(1))?;
+        let executables_are_alike = executables.iter().all(|executable| executable.one_image_proves_all());
         let parts =
             devices.into_iter().zip(executables).map(|(device, executable)| Part::new(device, executable));
         let workshop = Arc::new(Workshop {
@@ -130,19 +133,21 @@ impl Lane {
             compile: devices::compile_options(&model, &options),
             parts: parts.collect(),
             owners,
+            responses: Arc::clone(responses),
             embedding: output_names.iter().position(|name| name == "embedding"),
             stagings: Arc::clone(&stagings),
             max_batch_size,
             self_test,
             proves: options.prove,
-            sizes: sizes_to_prove(&shape),
+            proof: Proof::of(&shape, executables_are_alike),
             cold_paths: Default::default(),
         });
         let benches = (0..workers).map(|worker| workshop.bench(worker)).collect::<Result<Vec<_>>>()?;
 
         // A decoder may be told to drop what it holds and, before it has, what to decode next.
         let (to_decoders, decoders): (Vec<_>, Vec<_>) = (0..shape.decoders).map(|_| bounded(2)).unzip();
-        let (to_workers, batches): (Vec<_>, Vec<_>) = (0..workers).map(|_| bounded(1)).unzip();
+        // One to look out, and one with something to do.
+        let (to_workers, batches): (Vec<_>, Vec<_>) = (0..workers).map(|_| bounded(2)).unzip();
         // Bounded by admission, which counts what lies in it.
         let (callbacks, deliveries) = unbounded();
         let channels = Channels { decoders: to_decoders, workers: to_workers, callbacks };
@@ -207,9 +212,9 @@ impl Lane {
     }
 
     /// See [`Engine::submit_tensors`](super::Engine::submit_tensors).
-    pub(super) fn submit_tensors(
+    pub(super) fn submit_tensors<N: AsRef<str>>(
         &self,
-        inputs: Vec<(String, Tensor)>,
+        inputs: impl IntoIterator<Item = (N, Tensor)>,
         options: RequestOptions,
     ) -> Result<Pending> {
         self.scheduler.check_open()?;
@@ -296,14 +301,6 @@ impl Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.close();
-    }
-}
-
-/// Every bucket; without buckets, the smallest batch and the largest.
-fn sizes_to_prove(shape: &Shape) -> Vec<usize> {
-    match shape.buckets.is_empty() {
-        false => shape.buckets.clone(),
-        true => vec![1, shape.max_batch_size],
     }
 }
 

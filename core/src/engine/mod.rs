@@ -21,6 +21,7 @@
 //! | `clock`, `shutdown` | the engine's time, and the end of its threads |
 
 mod admission;
+mod answering;
 mod cache;
 mod cache_key;
 pub mod clock;
@@ -43,6 +44,7 @@ mod models;
 mod panic;
 mod pending;
 mod pictures;
+mod pool;
 mod readiness;
 mod refusal;
 mod request;

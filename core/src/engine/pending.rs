@@ -66,6 +66,14 @@ impl Pending {
     }
 }
 
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if forked(self.canceller.process).is_none() {
+            self.answer.give_up();
+        }
+    }
+}
+
 /// Cancels one request; cloneable, usable from any thread, without effect once it is answered.
 #[derive(Clone)]
 pub struct Canceller {

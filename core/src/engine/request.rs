@@ -49,7 +49,7 @@ pub struct RequestOptions {
 }
 
 /// One label with its score.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Prediction {
     /// Position among the model's classes.
     pub class_index: usize,
@@ -79,7 +79,7 @@ pub struct Timing {
 }
 
 /// The answer to one request.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Response {
     /// For [`Task::Classify`], best first; equal scores in order of their class index.
     pub predictions: Vec<Prediction>,

@@ -3,13 +3,14 @@
 
 use super::cache::{Cache, CacheCounters, Key};
 use super::clock::{Bell, Clock, Time};
-use super::completion::{Answer, Completer, Delivery};
+use super::completion::{Answer, Completer, Delivery, UsedAnswers};
 use super::hand_over::{
-    Answers, Batch, Decoded, DecodedRequest, DecoderCommand, Fill, Input, Request, StagedRequest, Stamps,
+    Batch, Decoded, DecodedRequest, DecoderCommand, Fill, Input, Request, StagedRequest, Stamps,
     WorkerCommand,
 };
 use super::machine::{Action, Cost, Event, Machine, Place, RequestId, RunId, RunOutcome, Unready};
 use super::metrics::{Histograms, Metrics};
+use super::pool::Pool;
 use super::readiness::Readiness;
 use super::refusal::error_of;
 use super::request::{RequestOptions, Response, Timing};
@@ -22,6 +23,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// For as many threads as settle at one time.
+const AFTERMATHS: usize = 64;
+
+/// Of answers and the like that were settled at one time: memory for more is given back.
+const KEPT: usize = 1024;
+
 /// Shared by all threads of one engine and by those who call it.
 pub(crate) struct Scheduler {
     state: Mutex<State>,
@@ -30,11 +37,17 @@ pub(crate) struct Scheduler {
     clock: Arc<dyn Clock>,
     /// Wakes the thread that lets time pass.
     bell: Arc<Bell>,
+    used_answers: UsedAnswers,
+    aftermaths: Pool<Aftermath>,
     process: u32,
 }
 
 struct State {
     machine: Machine,
+    /// What it said last.
+    actions: Vec<Action>,
+    /// Batches that have run, for their memory.
+    spare_batches: Vec<Batch>,
     next_id: RequestId,
     /// Accepted, without a decoder.
     waiting: HashMap<RequestId, Request>,
@@ -116,23 +129,19 @@ struct Aftermath {
 }
 
 impl Aftermath {
-    fn of(own: RequestId) -> Self {
-        Self { own: Some(own), ..Self::default() }
-    }
-
-    fn settle(self) {
-        for (OpenRequest { id, completer, span, run, .. }, answer) in self.answers {
+    /// Nothing is left of it but what this thread is to write.
+    fn settle(&mut self) -> Option<Fill> {
+        for (OpenRequest { id, completer, span, run, .. }, answer) in self.answers.drain(..) {
             span.end(Some(id), run, answer.as_ref());
             completer.complete(answer);
         }
-        drop((self.requests, self.discarded, self.unwanted));
-    }
-
-    /// The same, but for what this thread is to write.
-    fn settle_but_fill(mut self) -> Option<Fill> {
-        let fill = self.fill.take();
-        self.settle();
-        fill
+        self.requests.clear();
+        self.discarded.clear();
+        self.unwanted.clear();
+        self.answers.shrink_to(KEPT);
+        self.requests.shrink_to(KEPT);
+        (self.own, self.is_running) = (None, false);
+        self.fill.take()
     }
 }
 
@@ -144,8 +153,11 @@ impl Scheduler {
         clock: Arc<dyn Clock>,
         channels: Channels,
     ) -> Self {
+        let most = machine.policy().queue_capacity.saturating_add(machine.shape().max_batch_size);
         let state = State {
             machine,
+            actions: Vec::new(),
+            spare_batches: Vec::new(),
             next_id: 0,
             waiting: HashMap::new(),
             held: channels.decoders.iter().map(|_| None).collect(),
@@ -167,6 +179,8 @@ impl Scheduler {
             drained: Condvar::new(),
             clock,
             bell: Arc::default(),
+            used_answers: UsedAnswers::new(most),
+            aftermaths: Pool::new(AFTERMATHS),
             process: std::process::id(),
         }
     }
@@ -228,11 +242,11 @@ impl Scheduler {
         options: RequestOptions,
         key: Option<Key>,
     ) -> Result<Accepted> {
-        let answer = Arc::<Answer>::default();
-        let mut aftermath = Aftermath::default();
+        let answer = self.used_answers.take();
+        let mut aftermath = self.aftermaths.take();
         let arrival = Arrival { input, cost, options, key, span: RequestSpan::new(cost, &options) };
         let admitted = self.admit(&mut self.state.lock(), arrival, &answer, &mut aftermath);
-        let fill = aftermath.settle_but_fill();
+        let fill = self.settle(aftermath);
         match admitted {
             Ok(id) => Ok(Accepted { id, answer, fill }),
             Err((span, error)) => {
@@ -295,7 +309,7 @@ impl Scheduler {
     }
 
     pub(super) fn cancel(&self, id: RequestId) {
-        self.feed(Event::Cancelled { id }, Vec::new());
+        self.feed(Event::Cancelled { id });
     }
 
     /// A decoder is done with decoding; a failure is the request's answer. If it has a place at once, this thread
@@ -306,46 +320,48 @@ impl Scheduler {
         id: RequestId,
         outcome: Result<DecodedRequest>,
     ) -> Option<Fill> {
-        let mut aftermath = Aftermath::of(id);
+        let mut aftermath = Aftermath { own: Some(id), ..self.aftermaths.take() };
         {
             let state = &mut *self.state.lock();
             let succeeded = outcome.is_ok();
             match outcome {
                 Ok(request) => state.held[decoder] = Some(request),
-                Err(error) => state.keep(failure(id, Some(error)), &mut aftermath),
+                Err(error) => state.keep(id, Err(error), &mut aftermath),
             }
             self.step(state, self.now(), Event::Decoded { decoder, succeeded }, &mut aftermath);
         }
-        aftermath.settle_but_fill()
+        self.settle(aftermath)
     }
 
     /// A decoder is done with filling slots; a failure is the request's answer.
     pub(super) fn filled(&self, decoder: usize, id: RequestId, outcome: Result<StagedRequest>) {
         let succeeded = outcome.is_ok();
-        let mut aftermath = Aftermath::default();
+        let mut aftermath = self.aftermaths.take();
         {
             let state = &mut *self.state.lock();
-            let error = match outcome {
-                Ok(staged) => {
-                    if state.open.contains_key(&id) {
-                        state.staged.insert(id, staged);
-                    }
-                    None
-                }
-                Err(error) => Some(error),
-            };
-            state.keep(failure(id, error), &mut aftermath);
+            match outcome {
+                Ok(staged) if state.open.contains_key(&id) => drop(state.staged.insert(id, staged)),
+                Ok(_) => {}
+                Err(error) => state.keep(id, Err(error), &mut aftermath),
+            }
             self.step(state, self.now(), Event::Filled { decoder, succeeded }, &mut aftermath);
         }
-        aftermath.settle();
+        self.settle(aftermath);
     }
 
-    /// A run is done; these are the answers of its requests, unless the batch is to be split.
-    pub(super) fn run_done(&self, run: RunId, outcome: RunOutcome, answers: Answers) {
-        let mut aftermath = Aftermath::default();
+    /// A run is done, with the answers of its requests unless the batch is to be split.
+    pub(super) fn run_done(&self, mut batch: Batch, outcome: RunOutcome) {
+        let mut aftermath = self.aftermaths.take();
         let is_left = {
             let state = &mut *self.state.lock();
-            state.keep(answers, &mut aftermath);
+            for (id, answer) in batch.answers.drain(..) {
+                state.keep(id, answer, &mut aftermath);
+            }
+            let run = batch.run;
+            // A test has no members and came from nowhere.
+            if !batch.members.is_empty() {
+                state.spare_batches.push(batch);
+            }
             self.step(state, self.now(), Event::RunDone { run, outcome }, &mut aftermath);
             // What is called back, or is to be given in order, is given here, where the order is known.
             let is_left = aftermath.is_running
@@ -360,12 +376,12 @@ impl Scheduler {
         if is_left {
             self.bell.ring();
         }
-        aftermath.settle();
+        self.settle(aftermath);
     }
 
     /// A worker was made anew, or could not be and why; `commands` leads to the new one.
     pub(super) fn rebuilt(&self, worker: usize, commands: std::result::Result<Sender<WorkerCommand>, &str>) {
-        let mut aftermath = Aftermath::default();
+        let mut aftermath = self.aftermaths.take();
         {
             let state = &mut *self.state.lock();
             let succeeded = commands.is_ok();
@@ -376,13 +392,13 @@ impl Scheduler {
             }
             self.step(state, self.now(), Event::Rebuilt { worker, succeeded }, &mut aftermath);
         }
-        aftermath.settle();
+        self.settle(aftermath);
     }
 
     /// Accepts nothing more from now on; what was accepted runs without delay, then the threads end.
     pub(super) fn close(&self, timeout: Duration) {
         let until = self.now().after(timeout);
-        self.feed(Event::Close { until }, Vec::new());
+        self.feed(Event::Close { until });
     }
 
     /// Blocks until everybody is answered after [`Scheduler::close`].
@@ -396,14 +412,14 @@ impl Scheduler {
     /// Lets time pass until the engine has closed, gives the answers that were left, and has lost workers replaced:
     /// the life of one thread.
     pub(super) fn run_timer(&self, replace: impl Fn(usize)) {
+        let mut aftermath = Aftermath::default();
         loop {
-            let mut aftermath = Aftermath::default();
             let (until, lost) = {
                 let state = &mut *self.state.lock();
                 aftermath.answers.append(&mut state.left);
                 self.step(state, self.now(), Event::Tick, &mut aftermath);
                 if state.channels.is_none() {
-                    return aftermath.settle();
+                    break;
                 }
                 state.asleep_until = state.machine.next_wakeup();
                 (state.asleep_until, std::mem::take(&mut state.lost_workers))
@@ -414,16 +430,20 @@ impl Scheduler {
                 false => lost.into_iter().for_each(&replace),
             }
         }
+        aftermath.settle();
     }
 
-    fn feed(&self, event: Event, answers: Answers) {
-        let mut aftermath = Aftermath::default();
-        {
-            let state = &mut *self.state.lock();
-            state.keep(answers, &mut aftermath);
-            self.step(state, self.now(), event, &mut aftermath);
-        }
-        aftermath.settle();
+    fn feed(&self, event: Event) {
+        let mut aftermath = self.aftermaths.take();
+        self.step(&mut self.state.lock(), self.now(), event, &mut aftermath);
+        self.settle(aftermath);
+    }
+
+    /// Does what remains without the lock, but for what this thread is to write.
+    fn settle(&self, mut aftermath: Aftermath) -> Option<Fill> {
+        let fill = aftermath.settle();
+        self.aftermaths.put(aftermath);
+        fill
     }
 
     /// Steps the machine and carries out what it says, but for the aftermath.
@@ -436,7 +456,8 @@ impl Scheduler {
 
     fn step_once(&self, state: &mut State, now: Time, event: Event, aftermath: &mut Aftermath) {
         let failed_before = state.machine.counters().self_tests_failed;
-        let actions = state.machine.step(now, event);
+        let mut actions = std::mem::take(&mut state.actions);
+        state.machine.step(now, event, &mut actions);
         if state.machine.counters().self_tests_failed > failed_before
             && let Some(cache) = &mut state.cache
         {
@@ -445,8 +466,8 @@ impl Scheduler {
         if let Some(recorder) = &mut state.recorder {
             recorder.told(now, &event, &actions);
         }
-        for action in actions {
-            match action {
+        for action in &actions {
+            match *action {
                 Action::Decode { decoder, id } => match state.waiting.remove(&id) {
                     Some(Request { input: Input::Tensors(tensors), options, accepted, .. }) => {
                         let stamps = Stamps { accepted, taken: now, decoded: now, placed: now, filled: now };
@@ -461,16 +482,22 @@ impl Scheduler {
                     if let Some(request) = state.held[decoder].take() {
                         let fill = Fill { decoder, request, staging, place };
                         match aftermath.own == Some(place.id) {
-                            true => aftermath.fill = Some(fill),
+                            true => {
+                                state.rouse_worker(&fill);
+                                aftermath.fill = Some(fill);
+                            }
                             false => state.tell_decoder(decoder, DecoderCommand::Fill(fill)),
                         }
                     }
                 }
                 Action::Discard { decoder } => aftermath.discarded.extend(state.held[decoder].take()),
-                Action::Run { worker, run, staging, size, places } => {
-                    let staged = |place: Place| Some((*state.staged.get(&place.id)?, place));
-                    let members: Vec<_> = places.into_iter().filter_map(staged).collect();
-                    for (request, _) in &members {
+                Action::Run { worker, run, staging, size, ref places } => {
+                    let spare = state.spare_batches.pop().unwrap_or_default();
+                    let mut batch = Batch { run, staging, size, ..spare };
+                    let staged = |place: &Place| Some((*state.staged.get(&place.id)?, *place));
+                    batch.members.clear();
+                    batch.members.extend(places.iter().filter_map(staged));
+                    for (request, _) in &batch.members {
                         // An error from a run that was split is no answer any more.
                         aftermath.unwanted.extend(state.answers.remove(&request.id));
                         if let Some(open) = state.open.get_mut(&request.id) {
@@ -478,7 +505,7 @@ impl Scheduler {
                         }
                     }
                     aftermath.is_running = true;
-                    state.tell_worker(worker, WorkerCommand::Run(Batch { run, staging, size, members }));
+                    state.tell_worker(worker, WorkerCommand::Run(batch));
                 }
                 Action::Test { worker, run } => state.tell_worker(worker, WorkerCommand::Test(run)),
                 Action::Rebuild { worker } => {
@@ -507,6 +534,7 @@ impl Scheduler {
                 }
             }
         }
+        state.actions = actions;
         if state.machine.is_drained() && state.channels.take().is_some() {
             // Writes what is left.
             state.recorder = None;
@@ -555,25 +583,29 @@ impl State {
         Some(open)
     }
 
+    /// Wakes the worker that will run what this thread writes, if writing takes no longer than waking.
+    fn rouse_worker(&self, fill: &Fill) {
+        if let (Decoded::Tensors(_), Some(channels), Some(worker)) =
+            (&fill.request.content, &self.channels, self.machine.idle_worker())
+            && channels.workers[worker].is_empty()
+        {
+            let _ = channels.workers[worker].send(WorkerCommand::LookOut);
+        }
+    }
+
     fn tell_worker(&self, worker: usize, command: WorkerCommand) {
         if let Some(channels) = &self.channels {
             let _ = channels.workers[worker].send(command);
         }
     }
 
-    /// Keeps answers for those who still want them.
-    fn keep(&mut self, answers: Answers, aftermath: &mut Aftermath) {
-        for (id, answer) in answers {
-            match self.open.contains_key(&id) {
-                true => drop(self.answers.insert(id, answer)),
-                false => aftermath.unwanted.push(answer),
-            }
+    /// Keeps an answer if it is still wanted.
+    fn keep(&mut self, id: RequestId, answer: Result<Response>, aftermath: &mut Aftermath) {
+        match self.open.contains_key(&id) {
+            true => drop(self.answers.insert(id, answer)),
+            false => aftermath.unwanted.push(answer),
         }
     }
-}
-
-fn failure(id: RequestId, error: Option<Error>) -> Answers {
-    error.map(|error| (id, Err(error))).into_iter().collect()
 }
 
 /// An error if this is not the process that made the engine: threads do not follow into a forked child.

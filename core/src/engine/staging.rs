@@ -3,6 +3,7 @@
 use crate::backend::TensorSpec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{AlignedFloats, SlotBuffer, SlotLease};
+use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -35,8 +36,8 @@ impl Staging {
     }
 
     /// The slots of each input. Fails if somebody else holds one of them: a defect of the engine.
-    pub(super) fn lease(&self, slots: Range<usize>) -> Result<Vec<SlotLease>> {
-        let leases: Option<Vec<SlotLease>> =
+    pub(super) fn lease(&self, slots: Range<usize>) -> Result<SmallVec<[SlotLease; 2]>> {
+        let leases: Option<SmallVec<_>> =
             self.inputs.iter().map(|buffer| buffer.lease(slots.clone())).collect();
         leases.ok_or_else(|| given_out_twice(&slots))
     }

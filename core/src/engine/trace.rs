@@ -85,7 +85,8 @@ pub fn replay(trace: impl BufRead, mut see: impl FnMut(Step)) -> Result<u64> {
         let parsed = step_of(&line).filter(|(_, event, _)| is_possible(event, machine.shape()));
         let (now, event, said) =
             parsed.ok_or_else(|| invalid(at, "a moment, an event and a digest", &line))?;
-        let actions = machine.step(now, event);
+        let mut actions = Vec::new();
+        machine.step(now, event, &mut actions);
         let is_the_same = digest(&actions) == said;
         see(Step { now, event, actions, is_the_same });
         steps += 1;

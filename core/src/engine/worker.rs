@@ -1,10 +1,10 @@
 //! Workers: threads that own an execution context, run batches, and turn outputs into answers.
 
 use super::clock::Time;
-use super::hand_over::{Answers, Batch, StagedRequest, WorkerCommand};
+use super::hand_over::{Batch, StagedRequest, WorkerCommand};
 use super::machine::{Place, RunOutcome};
 use super::panic::contained;
-use super::request::{Prediction, Response, Task, Timing};
+use super::request::{Response, Task, Timing};
 use super::scheduler::Scheduler;
 use super::spans;
 use super::staging::PictureSlots;
@@ -12,9 +12,9 @@ use super::workshop::{Bench, Workshop};
 use crate::backend::{Image, TensorSpec};
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::SlotLease;
-use crate::postprocess::{label, top_k};
-use crate::tensor::Tensor;
+use crate::postprocess::{Ranked, top_k};
 use crossbeam::channel::{Receiver, TryRecvError};
+use smallvec::SmallVec;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +27,8 @@ pub(super) struct Worker {
     pub(super) bench: Bench,
     /// The context's own count, as far as it was added up.
     pub(super) cold_paths: u64,
+    /// The classes of one answer.
+    pub(super) ranked: Vec<Ranked>,
 }
 
 /// For how long a worker looks out for the next batch before it sleeps: waking it takes about as long.
@@ -45,33 +47,21 @@ impl Worker {
     /// takes its place.
     pub(super) fn run(mut self) {
         while let Some(command) = self.next_command() {
-            let (run, outcome, answers) = match &command {
-                WorkerCommand::Run(batch) => {
-                    let images = batch.members.iter().map(|(_, place)| place.slots).sum();
-                    let span = spans::run(batch.run, images, batch.size);
-                    let answers = span.in_scope(|| contained("running a batch", || self.run_batch(batch)));
-                    spans::run_ended(span, answers.as_ref().err());
-                    let (outcome, answers) = match answers {
-                        Ok(answers) => (RunOutcome::Succeeded, answers),
-                        Err(error) => {
-                            self.scheduler.failed(&error);
-                            (outcome_of(error.kind()), same_for_all(batch, &error))
-                        }
-                    };
-                    (batch.run, outcome, answers)
-                }
-                WorkerCommand::Test(run) => (*run, self.test(), Answers::new()),
+            let is_test = matches!(command, WorkerCommand::Test(_));
+            let (batch, outcome) = match command {
+                WorkerCommand::LookOut => continue,
+                WorkerCommand::Run(batch) => self.run_whole(batch),
+                WorkerCommand::Test(run) => (Batch { run, ..Batch::default() }, self.test()),
             };
             self.count_cold_paths();
-            let is_test = matches!(command, WorkerCommand::Test(_));
             // What gives a wrong answer is as lost as what gives none.
             if outcome == RunOutcome::Lost || is_test && outcome != RunOutcome::Succeeded {
                 let Self { scheduler, bench, .. } = self;
                 // Its memory may be needed for the next one.
                 drop(bench);
-                return scheduler.run_done(run, outcome, answers);
+                return scheduler.run_done(batch, outcome);
             }
-            self.scheduler.run_done(run, outcome, answers);
+            self.scheduler.run_done(batch, outcome);
         }
     }
 
@@ -85,6 +75,22 @@ impl Worker {
             }
         }
         self.commands.recv().ok()
+    }
+
+    /// The batch with an answer for each of its members.
+    fn run_whole(&mut self, mut batch: Batch) -> (Batch, RunOutcome) {
+        let span = spans::run(batch.run, images_of(&batch), batch.size);
+        let result = span.in_scope(|| contained("running a batch", || self.run_batch(&mut batch)));
+        spans::run_ended(span, result.as_ref().err());
+        let outcome = match result {
+            Ok(()) => RunOutcome::Succeeded,
+            Err(error) => {
+                self.scheduler.failed(&error);
+                answer_all(&mut batch, &error);
+                outcome_of(error.kind())
+            }
+        };
+        (batch, outcome)
     }
 
     fn test(&mut self) -> RunOutcome {
@@ -105,7 +111,7 @@ impl Worker {
         self.cold_paths = so_far;
     }
 
-    fn run_batch(&mut self, batch: &Batch) -> Result<Answers> {
+    fn run_batch(&mut self, batch: &mut Batch) -> Result<()> {
         let started = self.scheduler.now();
         let end = batch.members.last().map_or(0, |(_, place)| place.first_slot + place.slots);
         // What fills the bucket up is computed and read by nobody.
@@ -120,7 +126,7 @@ impl Worker {
             close_gaps(batch, &mut leases, executable.inputs());
         }
         let (specs, embedding) = (executable.outputs(), self.workshop.embedding);
-        let mut outputs: Vec<&mut [f32]> = self
+        let mut outputs: SmallVec<[&mut [f32]; 4]> = self
             .bench
             .outputs
             .iter_mut()
@@ -139,31 +145,32 @@ impl Worker {
             }
             None => {
                 let inputs = leases.iter().zip(specs);
-                let inputs: Vec<&[f32]> =
+                let inputs: SmallVec<[&[f32]; 2]> =
                     inputs.map(|(lease, spec)| &lease[..batch_size * spec.elements_per_image()]).collect();
                 self.bench.context.run(batch_size, &inputs, &mut outputs)?;
             }
         }
+        drop(outputs);
         drop((leases, pictures));
-        let images = batch.members.iter().map(|(_, place)| place.slots).sum();
-        let run = Run { started, computed: self.scheduler.now(), batch_size: images };
-        self.answer(batch, run)
+        let run = Run { started, computed: self.scheduler.now(), batch_size: images_of(batch) };
+        self.answer(batch, run);
+        Ok(())
     }
 
-    fn answer(&mut self, batch: &Batch, run: Run) -> Result<Answers> {
+    fn answer(&mut self, batch: &mut Batch, run: Run) {
         let mut first = 0;
-        let mut responses = Vec::with_capacity(batch.members.len());
-        for (request, place) in &batch.members {
+        let Batch { members, answers, .. } = batch;
+        for (request, place) in &*members {
             let slots = first..first + place.slots;
             first = slots.end;
-            responses.push(self.respond(request, slots, run.batch_size));
+            answers.push((request.id, self.respond(request, slots, run.batch_size)));
         }
         let done = self.scheduler.now();
-        let answers = batch.members.iter().zip(responses).map(|((request, _), response)| {
-            let timed = |response| Response { timing: timing(request, run, done), ..response };
-            (request.id, response.map(timed))
-        });
-        Ok(answers.collect())
+        for ((request, _), (_, answer)) in members.iter().zip(answers) {
+            if let Ok(response) = answer {
+                response.timing = timing(request, run, done);
+            }
+        }
     }
 
     /// The answer but for its timing. Logits become scores where they lie; nobody else reads those of this
@@ -174,35 +181,26 @@ impl Worker {
         slots: Range<usize>,
         batch_size: usize,
     ) -> Result<Response> {
-        let mut response = Response {
-            predictions: Vec::new(),
-            outputs: Vec::new(),
-            batch_size,
-            timing: Timing::default(),
-            trace_context: request.options.trace_context,
-        };
+        let Self { workshop, bench: Bench { executable, outputs, .. }, ranked, .. } = self;
+        let mut response = workshop.responses.take();
+        response.batch_size = batch_size;
+        response.trace_context = request.options.trace_context;
         match request.options.task {
             Task::Classify { top_k: k, min_score } => {
-                let classes = self.bench.executable.outputs()[0].elements_per_image();
-                let scores = &mut self.bench.outputs[0][slots.start * classes..slots.end * classes];
-                self.workshop.model.head().apply(scores);
-                let named = |ranked: crate::postprocess::Ranked| Prediction {
-                    class_index: ranked.class_index,
-                    label: label(self.workshop.model.labels(), ranked.class_index),
-                    score: ranked.score,
-                };
-                response.predictions = top_k(scores, k, min_score).into_iter().map(named).collect();
+                let classes = executable.outputs()[0].elements_per_image();
+                let scores = &mut outputs[0][slots.start * classes..slots.end * classes];
+                workshop.model.head().apply(scores);
+                top_k(scores, k, min_score, ranked);
+                response.set_predictions(ranked, workshop.model.labels());
             }
             task => {
-                for (output, spec) in self.bench.executable.outputs().iter().enumerate() {
-                    if wants(task, output, self.workshop.embedding) {
-                        let size = spec.elements_per_image();
-                        let elements =
-                            self.bench.outputs[output][slots.start * size..slots.end * size].to_vec();
-                        let tensor = Tensor::new(&spec.shape_for(slots.len()), elements)?;
-                        response.outputs.push((spec.name.clone(), tensor));
-                    }
-                }
+                let all = executable.outputs().iter().zip(&*outputs).enumerate();
+                let wanted = all.filter(|(output, _)| wants(task, *output, workshop.embedding));
+                let elements = wanted.map(|(_, (spec, buffer))| {
+                    let size = spec.elements_per_image();
+                    (spec, &buffer[slots.start * size..slots.end * size])
+                });
+                response.set_outputs(elements, slots.len())?;
             }
         }
         Ok(response)
@@ -227,9 +225,14 @@ fn outcome_of(kind: ErrorKind) -> RunOutcome {
     }
 }
 
-fn same_for_all(batch: &Batch, error: &Error) -> Answers {
+fn images_of(batch: &Batch) -> usize {
+    batch.members.iter().map(|(_, place)| place.slots).sum()
+}
+
+fn answer_all(batch: &mut Batch, error: &Error) {
     let copy = || Error::new(error.kind(), error.message());
-    batch.members.iter().map(|(request, _)| (request.id, Err(copy()))).collect()
+    batch.answers.clear();
+    batch.answers.extend(batch.members.iter().map(|(request, _)| (request.id, Err(copy()))));
 }
 
 /// The images of a batch with pictures in it, whose elements lie in `tensors` where they are none.

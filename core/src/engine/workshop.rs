@@ -1,9 +1,11 @@
 //! Where workers are made and proven, at the start and again when one is lost, computes wrong results, or never
 //! comes back.
 
-use super::golden::SelfTest;
+use super::golden::{Proof, SelfTest};
 use super::hand_over::WorkerCommand;
 use super::panic::contained;
+use super::pool::Pool;
+use super::request::Response;
 use super::scheduler::Scheduler;
 use super::shutdown::Threads;
 use super::spans;
@@ -28,13 +30,15 @@ pub(super) struct Workshop {
     pub(super) owners: Vec<usize>,
     pub(super) stagings: Arc<[Staging]>,
     pub(super) max_batch_size: usize,
+    /// Answers that callers are done with.
+    pub(super) responses: Arc<Pool<Response>>,
     /// Which output is the embedding.
     pub(super) embedding: Option<usize>,
     pub(super) self_test: SelfTest,
     /// Whether workers prove themselves before they serve.
     pub(super) proves: bool,
-    /// Batch sizes at which they do, ascending.
-    pub(super) sizes: Vec<usize>,
+    /// And how.
+    pub(super) proof: Proof,
     /// Memory taken, and things compiled, tuned or captured, after the start.
     pub(super) cold_paths: AtomicU64,
 }
@@ -72,7 +76,7 @@ impl Workshop {
         let mut outputs = output_buffers(executable.outputs(), self.max_batch_size)?;
         let mut context = Arc::clone(&executable).new_context()?;
         if self.proves {
-            self.self_test.prove(&mut *context, &mut outputs, &self.sizes)?;
+            self.self_test.prove(&mut *context, &mut outputs, &self.proof)?;
         }
         Ok(Bench { executable, context, outputs })
     }
@@ -99,6 +103,7 @@ impl Workshop {
     ) -> Worker {
         Worker {
             cold_paths: bench.context.cold_paths(),
+            ranked: Vec::new(),
             scheduler,
             commands,
             workshop: Arc::clone(self),
@@ -129,7 +134,7 @@ impl Workshop {
         let (workshop, new_scheduler) = (Arc::clone(self), Arc::clone(scheduler));
         let life = move || match contained("replacing a worker", || workshop.bench_again(index)) {
             Ok(bench) => {
-                let (sender, commands) = bounded(1);
+                let (sender, commands) = bounded(2);
                 let worker = workshop.worker(Arc::clone(&new_scheduler), commands, bench);
                 spans::replaced(index, None);
                 new_scheduler.rebuilt(index, Ok(sender));

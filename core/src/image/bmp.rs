@@ -70,7 +70,7 @@ pub(super) fn decode(bytes: &[u8], _limits: &DecodeLimits) -> Result<Pixels> {
     if let Storage::Runs(palette) = &header.storage {
         let colors = palette.colors();
         return match expand_runs(stored, &header, &colors, &mut data) {
-            Ok(()) => Ok(Pixels { width, height, data }),
+            Ok(()) => Ok(Pixels { width, height, data: data.into() }),
             Err(RunFault::FileEnds) => Err(place.truncated("the file ends inside the runs")),
             Err(RunFault::DataEnds { row }) => {
                 Err(place.corrupt(format_args!("the runs end in row {row} of {height}")))
@@ -91,7 +91,7 @@ pub(super) fn decode(bytes: &[u8], _limits: &DecodeLimits) -> Result<Pixels> {
         let target = data[y * width * 3..(y + 1) * width * 3].as_chunks_mut::<3>().0;
         expand_row(row, &header, target);
     }
-    Ok(Pixels { width, height, data })
+    Ok(Pixels { width, height, data: data.into() })
 }
 
 fn parse(bytes: &[u8]) -> Result<Header<'_>> {

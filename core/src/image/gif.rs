@@ -57,7 +57,7 @@ pub(super) fn decode(bytes: &[u8], _limits: &DecodeLimits) -> Result<Pixels> {
             *pixel = colors[usize::from(index)];
         }
     }
-    Ok(Pixels { width, height, data })
+    Ok(Pixels { width, height, data: data.into() })
 }
 
 fn first_frame(bytes: &[u8]) -> Result<FirstFrame<'_>> {

@@ -81,7 +81,7 @@ impl Orientation {
                 data.extend_from_slice(&pixels.data[start..start + 3]);
             }
         }
-        Pixels { width, height, data }
+        Pixels { width, height, data: data.into() }
     }
 }
 
@@ -153,7 +153,7 @@ mod tests {
     fn turning_back_and_forth_gives_the_same_picture() {
         let (width, height) = (5, 3);
         let data: Vec<u8> = (0..width * height * 3).map(|i| i as u8).collect();
-        let picture = Pixels { width, height, data };
+        let picture = Pixels { width, height, data: data.into() };
         for (there, back) in [
             (Orientation::FlipHorizontal, Orientation::FlipHorizontal),
             (Orientation::Rotate180, Orientation::Rotate180),

@@ -11,7 +11,7 @@ pub struct Pixels {
     /// Rows.
     pub height: usize,
     /// `height * width * 3` bytes.
-    pub data: Vec<u8>,
+    pub data: Bytes,
 }
 
 /// Channel order of raw pixels.

@@ -86,7 +86,7 @@ pub(super) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Pixels> {
             }
         }
     }
-    Ok(Pixels { width, height, data })
+    Ok(Pixels { width, height, data: data.into() })
 }
 
 /// How the decoder's rows are stored.

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Reads, decodes or converts a picture. `apply_orientation` plays no part for raw pixels.
+/// Reads, decodes or converts a picture; raw RGB without gaps is taken as it lies. `apply_orientation` plays no part for raw pixels.
 ///
 /// Besides the errors of [`decode`]: `FILE_NOT_FOUND` and `FILE_UNREADABLE` for paths, and
 /// `INVALID_ARGUMENT` for raw pixels whose sizes do not fit together.
@@ -63,6 +63,9 @@ fn convert_raw(raw: &RawPixels, limits: &DecodeLimits) -> Result<Pixels> {
     if raw.data.len() < needed {
         return Err(invalid(format!("expected at least {needed} bytes, found {}", raw.data.len())));
     }
+    if format == PixelFormat::Rgb && row_stride == row_bytes {
+        return Ok(Pixels { width, height, data: raw.data.slice(..needed) });
+    }
     let mut data = Vec::with_capacity(width * height * 3);
     for row in raw.data.chunks(row_stride).take(height) {
         let row = &row[..row_bytes];
@@ -73,5 +76,5 @@ fn convert_raw(raw: &RawPixels, limits: &DecodeLimits) -> Result<Pixels> {
             }
         }
     }
-    Ok(Pixels { width, height, data })
+    Ok(Pixels { width, height, data: data.into() })
 }

@@ -1,19 +1,28 @@
 //! Names of classes.
 
-/// The class's name, or its index in decimal if the model names none.
-pub fn label(labels: &[String], class_index: usize) -> String {
-    labels.get(class_index).cloned().unwrap_or_else(|| class_index.to_string())
+use std::fmt::Write;
+
+/// Adds the class's name to `text`, or its index in decimal if the model names none.
+pub fn write_label(text: &mut String, labels: &[String], class_index: usize) {
+    match labels.get(class_index) {
+        Some(label) => text.push_str(label),
+        // Writing to a string does not fail.
+        None => drop(write!(text, "{class_index}")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::label;
+    use super::write_label;
 
     #[test]
     fn classes_without_a_name_are_numbers() {
         let labels = ["cat".to_string()];
-        assert_eq!(label(&labels, 0), "cat");
-        assert_eq!(label(&labels, 1), "1");
-        assert_eq!(label(&[], 999), "999");
+        for (labels, class, expected) in [(&labels[..], 0, "a cat"), (&labels, 1, "a 1"), (&[], 999, "a 999")]
+        {
+            let mut text = "a ".to_owned();
+            write_label(&mut text, labels, class);
+            assert_eq!(text, expected);
+        }
     }
 }

@@ -5,5 +5,5 @@ mod labels;
 mod top_k;
 
 pub use head::Head;
-pub use labels::label;
+pub use labels::write_label;
 pub use top_k::{Ranked, top_k};

@@ -11,22 +11,19 @@ pub struct Ranked {
     pub score: f32,
 }
 
-/// The `k` best of `scores`, without those below `min_score`, best first. Equal scores are in order of their
-/// class. NaN comes after every number and is below no score, so that it is seen and not taken for an answer.
-pub fn top_k(scores: &[f32], k: usize, min_score: f32) -> Vec<Ranked> {
+/// Puts the `k` best of `scores` in the place of what `ranked` holds, without those below `min_score`, best first. Equal
+/// scores are in order of their class. NaN comes after every number and is below no score, so that it is seen and not
+/// taken for an answer.
+pub fn top_k(scores: &[f32], k: usize, min_score: f32, ranked: &mut Vec<Ranked>) {
     let is_below = |score: f32| score < min_score;
-    let mut ranked: Vec<Ranked> = scores
-        .iter()
-        .enumerate()
-        .filter(|(_, score)| !is_below(**score))
-        .map(|(class_index, &score)| Ranked { class_index, score })
-        .collect();
+    let classes = scores.iter().enumerate().filter(|(_, score)| !is_below(**score));
+    ranked.clear();
+    ranked.extend(classes.map(|(class_index, &score)| Ranked { class_index, score }));
     if k < ranked.len() {
         ranked.select_nth_unstable_by(k, best_first);
         ranked.truncate(k);
     }
     ranked.sort_unstable_by(best_first);
-    ranked
 }
 
 fn best_first(a: &Ranked, b: &Ranked) -> Ordering {
@@ -41,7 +38,9 @@ mod tests {
     use super::top_k;
 
     fn classes(scores: &[f32], k: usize, min_score: f32) -> Vec<usize> {
-        top_k(scores, k, min_score).into_iter().map(|r| r.class_index).collect()
+        let mut ranked = Vec::new();
+        top_k(scores, k, min_score, &mut ranked);
+        ranked.into_iter().map(|r| r.class_index).collect()
     }
 
     #[test]

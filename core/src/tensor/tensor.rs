@@ -2,17 +2,18 @@
 
 use super::DType;
 use crate::error::{Error, ErrorKind, Result};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use half::{bf16, f16};
 use std::borrow::Cow;
+use std::sync::Arc;
 
-/// Row-major elements with a type and a shape. Cloning shares the bytes.
+/// Row-major elements with a type and a shape. Cloning shares them.
 ///
 /// The bytes may lie in a memory-mapped file, at any alignment.
 #[derive(Clone, PartialEq)]
 pub struct Tensor {
     dtype: DType,
-    shape: Vec<usize>,
+    shape: Arc<[usize]>,
     bytes: Bytes,
 }
 
@@ -47,7 +48,11 @@ impl Tensor {
 
     /// A tensor over bytes that exist already, a part of a mapped file for example.
     pub fn from_bytes(dtype: DType, shape: &[usize], bytes: Bytes) -> Result<Self> {
-        let need = element_count(shape).and_then(|n| n.checked_mul(dtype.size()));
+        Self::from_parts(dtype, shape.into(), bytes)
+    }
+
+    fn from_parts(dtype: DType, shape: Arc<[usize]>, bytes: Bytes) -> Result<Self> {
+        let need = element_count(&shape).and_then(|n| n.checked_mul(dtype.size()));
         if need != Some(bytes.len()) {
             return Err(Error::new(
                 ErrorKind::ShapeMismatch,
@@ -57,7 +62,21 @@ impl Tensor {
                 ),
             ));
         }
-        Ok(Self { dtype, shape: shape.to_vec(), bytes })
+        Ok(Self { dtype, shape, bytes })
+    }
+
+    /// Becomes a tensor of this shape and these elements, in the memory that it has, if nobody shares that and it is
+    /// as large.
+    pub(crate) fn overwrite<T: Element>(&mut self, shape: &[usize], elements: &[T]) -> Result<()> {
+        let elements: &[u8] = bytemuck::cast_slice(elements);
+        let mut bytes = match std::mem::take(&mut self.bytes).try_into_mut() {
+            Ok(bytes) if bytes.len() == elements.len() => bytes,
+            _ => BytesMut::zeroed(elements.len()),
+        };
+        bytes.copy_from_slice(elements);
+        let shape = if *self.shape == *shape { Arc::clone(&self.shape) } else { shape.into() };
+        *self = Self::from_parts(T::DTYPE, shape, bytes.freeze())?;
+        Ok(())
     }
 
     /// Element type.
@@ -106,6 +125,13 @@ impl Tensor {
             DType::BF16 => Ok(Cow::Owned(self.elements::<bf16>()?.iter().map(|x| x.to_f32()).collect())),
             _ => self.elements::<f32>(),
         }
+    }
+}
+
+impl Default for Tensor {
+    /// No elements, on one axis.
+    fn default() -> Self {
+        Self { dtype: DType::F32, shape: [0].into(), bytes: Bytes::new() }
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Scene {
     pub delivered: BTreeMap<RequestId, Time>,
     pub refused: BTreeMap<RequestId, (Refusal, Time)>,
     pub launches: Vec<usize>,
+    /// What the machine said last.
+    actions: Vec<Action>,
     pub stagings: BTreeSet<usize>,
     was_unready: bool,
 }
@@ -62,6 +64,7 @@ impl Scene {
             delivered: BTreeMap::new(),
             refused: BTreeMap::new(),
             launches: Vec::new(),
+            actions: Vec::new(),
             stagings: BTreeSet::new(),
             was_unready: false,
         }
@@ -84,8 +87,10 @@ impl Scene {
     }
 
     fn tell(&mut self, event: Event) {
-        for action in self.machine.step(self.now, event) {
-            match action {
+        let mut actions = std::mem::take(&mut self.actions);
+        self.machine.step(self.now, event, &mut actions);
+        for action in &actions {
+            match *action {
                 Action::Decode { decoder, .. } => {
                     self.happens(self.decode, Event::Decoded { decoder, succeeded: true });
                 }
@@ -116,6 +121,7 @@ impl Scene {
                 Action::Discard { .. } => {}
             }
         }
+        self.actions = actions;
     }
 
     fn launch(&mut self, run: RunId, size: usize) {

@@ -58,6 +58,8 @@ pub struct World {
     /// What the machine was told, if that is to be kept.
     pub told: Option<Vec<(Time, Event)>>,
     pub events: u64,
+    /// What the machine said last.
+    actions: Vec<Action>,
 }
 
 impl World {
@@ -106,6 +108,7 @@ impl World {
             pictures: random.pick(&[0, 0, 2, 8]),
             trace: DefaultHasher::new(),
             told: None,
+            actions: Vec::new(),
             events: 0,
             random,
         };
@@ -126,13 +129,15 @@ impl World {
             told.push((self.now, event));
         }
         self.truth.happened(self.now, &event);
-        let actions = self.machine.step(self.now, event);
+        let mut actions = std::mem::take(&mut self.actions);
+        self.machine.step(self.now, event, &mut actions);
         actions.hash(&mut self.trace);
         for action in &actions {
             self.truth.act(self.now, &self.machine, action);
             self.start(action);
         }
         self.truth.check(self.now, &self.machine);
+        self.actions = actions;
     }
 
     /// What a thread begins to do.
@@ -366,9 +371,10 @@ pub fn simulate_many(events: u64, first_seed: u64) -> Totals {
 /// What a machine of the same sizes and limits says when it is told the same.
 pub fn replay(world: &World, policy: Policy) -> DefaultHasher {
     let mut machine = Machine::new(world.truth.shape.clone(), policy);
-    let mut trace = DefaultHasher::new();
+    let (mut trace, mut actions) = (DefaultHasher::new(), Vec::new());
     for &(now, event) in world.told.as_deref().unwrap_or_default() {
-        machine.step(now, event).hash(&mut trace);
+        machine.step(now, event, &mut actions);
+        actions.hash(&mut trace);
     }
     trace
 }

@@ -196,6 +196,8 @@ pub struct Stub {
     /// The first context, counted from 1, that there is no memory for.
     pub fails_at_context: Option<usize>,
     pub buckets: &'static [usize],
+    /// Whether [`Control::begun`] knows of runs, which takes memory.
+    pub remembers_runs: bool,
 }
 
 impl Stub {
@@ -206,6 +208,7 @@ impl Stub {
             max_batch_size: usize::MAX,
             fails_at_context: None,
             buckets: &[],
+            remembers_runs: true,
         }
     }
 }
@@ -236,6 +239,7 @@ impl Backend for Stub {
             contexts: self.contexts,
             fails_at_context: self.fails_at_context,
             buckets: self.buckets,
+            remembers_runs: self.remembers_runs,
             control: Arc::clone(&self.control),
         }))
     }
@@ -248,6 +252,7 @@ struct StubExecutable {
     contexts: usize,
     fails_at_context: Option<usize>,
     buckets: &'static [usize],
+    remembers_runs: bool,
     control: Arc<Control>,
 }
 
@@ -314,6 +319,9 @@ impl ExecutionContext for StubContext {
             self.cold_paths += 1;
         }
         let fault = executable.control.enter(batch, executable.contexts);
+        if !executable.remembers_runs {
+            executable.control.forget_begun();
+        }
         match fault {
             Fault::None | Fault::Wrong(_) => {}
             Fault::Error(kind) => return Err(Error::new(kind, "the stub was told to fail")),

@@ -59,7 +59,7 @@ impl Engine {
         let shape = Shape { max_batch_size: 1, buckets: Vec::new(), decoders: 1, workers: 1, stagings: 3 };
         let policy = Policy { window: Window::Latency, stuck_after: Duration::MAX, ..Policy::default() };
         let (decoder, commands) = bounded(2);
-        let (worker, batches) = bounded(1);
+        let (worker, batches) = bounded(2);
         let (callbacks, _) = unbounded();
         let channels = Channels { decoders: vec![decoder], workers: vec![worker], callbacks };
         let machine = Machine::new(shape, policy);
@@ -84,9 +84,13 @@ impl Engine {
 /// What a worker does, but for computing.
 fn work(scheduler: &Scheduler, commands: &Receiver<WorkerCommand>) {
     while let Some(command) = commands.recv() {
-        let WorkerCommand::Run(batch) = command else { panic!("nobody asked for a test") };
-        let answers = batch.members.iter().map(|(request, _)| (request.id, Ok(response()))).collect();
-        scheduler.run_done(batch.run, RunOutcome::Succeeded, answers);
+        let mut batch = match command {
+            WorkerCommand::LookOut => continue,
+            WorkerCommand::Run(batch) => batch,
+            WorkerCommand::Test(_) => panic!("nobody asked for a test"),
+        };
+        batch.answers.extend(batch.members.iter().map(|(request, _)| (request.id, Ok(response()))));
+        scheduler.run_done(batch, RunOutcome::Succeeded);
     }
 }
 
@@ -109,7 +113,7 @@ fn write(scheduler: &Scheduler, fill: Fill) {
 /// What a caller does. An answer, or the refusal.
 fn submit(scheduler: &Scheduler) -> Result<(u64, Arc<Answer>)> {
     let cost = Cost { slots: 1, ..Cost::default() };
-    let accepted = scheduler.accept(Input::Tensors(Vec::new()), cost, RequestOptions::default(), None)?;
+    let accepted = scheduler.accept(Input::Tensors(Tensors::new()), cost, RequestOptions::default(), None)?;
     if let Some(fill) = accepted.fill {
         write(scheduler, fill);
     }

@@ -159,6 +159,10 @@ pub mod channel {
         pub fn len(&self) -> usize {
             self.0.state.lock().items.len()
         }
+
+        pub fn is_empty(&self) -> bool {
+            self.len() == 0
+        }
     }
 
     impl<T> Clone for Sender<T> {

@@ -146,6 +146,10 @@ impl Executable for CpuExecutable {
         self.max_batch_size
     }
 
+    fn one_image_proves_all(&self) -> bool {
+        true
+    }
+
     fn memory_need(&self) -> MemoryNeed {
         MemoryNeed {
             weights: self.steps.iter().map(|step| step.kernel.packed_bytes()).sum(),

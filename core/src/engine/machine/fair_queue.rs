@@ -5,8 +5,9 @@
 //! 1995. Whoever has waited for the ageing time rises to the next priority, so that none starves.
 
 use super::language::{Cost, Priority, RequestId, TenantId};
+use super::ordered::{OrderedMap, OrderedSet};
 use super::time::Time;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// What a tenant of weight 1 may take in one round, in units of [`Cost::share`].
@@ -16,9 +17,9 @@ const QUANTUM: u64 = 2 << 20;
 #[derive(Debug, Default)]
 pub(super) struct FairQueue {
     levels: [Level; Priority::ALL.len()],
-    waiting: BTreeMap<RequestId, Waiting>,
+    waiting: OrderedMap<RequestId, Waiting>,
     /// When who rises.
-    rises: BTreeSet<(Time, RequestId)>,
+    rises: OrderedSet<(Time, RequestId)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -35,14 +36,16 @@ struct Waiting {
 struct Level {
     /// Tenants with requests here, the next one first.
     ring: VecDeque<TenantId>,
-    lines: BTreeMap<TenantId, Line>,
+    lines: OrderedMap<TenantId, Line>,
+    /// Lines of nobody, for their memory.
+    spare: Vec<Line>,
     slots: usize,
     decode_work: u64,
 }
 
 #[derive(Debug, Default)]
 struct Line {
-    ids: BTreeSet<RequestId>,
+    ids: OrderedSet<RequestId>,
     deficit: u64,
 }
 
@@ -64,10 +67,10 @@ impl FairQueue {
 
     /// Lets those rise who have waited long enough.
     pub(super) fn rise(&mut self, now: Time, ageing: Duration) {
-        while let Some(&(at, id)) = self.rises.first()
+        while let Some(&(at, id)) = self.rises.front()
             && at <= now
         {
-            self.rises.pop_first();
+            self.rises.pop_front();
             let Some(waiting) = self.waiting.get_mut(&id) else { continue };
             self.levels[waiting.level].remove(id, waiting.tenant, waiting.cost);
             waiting.level -= 1;
@@ -120,11 +123,13 @@ impl FairQueue {
 
 impl Level {
     fn add(&mut self, id: RequestId, tenant: TenantId, cost: Cost) {
-        let line = self.lines.entry(tenant).or_default();
-        if line.ids.is_empty() {
+        if !self.lines.contains_key(&tenant) {
+            self.lines.insert(tenant, self.spare.pop().unwrap_or_default());
             self.ring.push_back(tenant);
         }
-        line.ids.insert(id);
+        if let Some(line) = self.lines.get_mut(&tenant) {
+            line.ids.insert(id);
+        }
         self.slots += cost.slots;
         self.decode_work = self.decode_work.saturating_add(cost.decode_work);
     }
@@ -135,16 +140,17 @@ impl Level {
         self.slots -= cost.slots;
         self.decode_work = self.decode_work.saturating_sub(cost.decode_work);
         if line.ids.is_empty() {
-            self.lines.remove(&tenant);
+            let line = self.lines.remove(&tenant);
+            self.spare.extend(line.map(|line| Line { deficit: 0, ..line }));
             self.ring.retain(|other| *other != tenant);
         }
     }
 
-    fn next(&mut self, waiting: &BTreeMap<RequestId, Waiting>) -> Option<RequestId> {
+    fn next(&mut self, waiting: &OrderedMap<RequestId, Waiting>) -> Option<RequestId> {
         loop {
             let tenant = *self.ring.front()?;
             let line = self.lines.get_mut(&tenant)?;
-            let id = *line.ids.first()?;
+            let id = *line.ids.front()?;
             let Waiting { cost, weight, .. } = waiting.get(&id)?;
             if line.deficit >= cost.share() {
                 return Some(id);

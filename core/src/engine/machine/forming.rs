@@ -4,7 +4,7 @@ use super::language::{Place, RequestId};
 use super::time::Time;
 
 /// Slots of one staging buffer on their way to a worker.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct FormingBatch {
     pub(super) staging: usize,
     /// When its first request took a place.
@@ -36,17 +36,13 @@ enum State {
 }
 
 impl FormingBatch {
-    pub(super) fn new(staging: usize, slots: usize, opened: Time) -> Self {
-        Self {
-            staging,
-            opened,
-            joined: opened,
-            deadline: None,
-            is_sealed: false,
-            taken: vec![false; slots],
-            images: 0,
-            members: Vec::new(),
-        }
+    /// An empty one, in the memory of one that nobody uses.
+    pub(super) fn open(self, staging: usize, slots: usize, opened: Time) -> Self {
+        let Self { mut taken, mut members, .. } = self;
+        taken.clear();
+        taken.resize(slots, false);
+        members.clear();
+        Self { staging, opened, joined: opened, deadline: None, is_sealed: false, taken, images: 0, members }
     }
 
     /// Gives the request the first neighbouring slots that are free, if there are any.
@@ -113,10 +109,9 @@ impl FormingBatch {
         self.members.iter().all(|member| member.state == State::Filled)
     }
 
-    /// Who is in it, in order of the slots.
-    pub(super) fn into_places(self) -> Vec<Place> {
-        let mut places: Vec<Place> = self.members.into_iter().map(|member| member.place).collect();
+    /// Adds who is in it, in order of the slots.
+    pub(super) fn list(&self, places: &mut Vec<Place>) {
+        places.extend(self.members.iter().map(|member| member.place));
         places.sort_unstable_by_key(|place| place.first_slot);
-        places
     }
 }

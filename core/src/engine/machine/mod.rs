@@ -19,6 +19,7 @@
 //! | `running` | workers: launches, their ends, splits, workers that are lost or never come back |
 //! | `curve`, `gaps` | how long things take, and when the next image comes, as measured |
 //! | `margin` | how much longer they may take |
+//! | `ordered` | sets and maps that take no memory in the long run |
 //! | `counters` | what happened so far |
 
 mod admission;
@@ -30,6 +31,7 @@ mod forming;
 mod gaps;
 mod language;
 mod margin;
+mod ordered;
 mod placing;
 mod policy;
 mod request;
@@ -50,8 +52,9 @@ use fair_queue::FairQueue;
 use forming::FormingBatch;
 use gaps::Gaps;
 use margin::Margin;
+use ordered::{OrderedMap, OrderedSet};
 use request::{Arrival, Decoder, Doing, Entry, Run, Stage, Worker};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 use tenants::Tenants;
 use twins::Twins;
@@ -62,8 +65,8 @@ pub struct Machine {
     shape: Shape,
     policy: Policy,
     /// Accepted and not answered.
-    requests: BTreeMap<RequestId, Entry>,
-    deadlines: BTreeSet<(Time, RequestId)>,
+    requests: OrderedMap<RequestId, Entry>,
+    deadlines: OrderedSet<(Time, RequestId)>,
     queue: FairQueue,
     /// By picture.
     twins: BTreeMap<TwinId, Twins>,
@@ -80,11 +83,14 @@ pub struct Machine {
     decode_bytes: u64,
     decoders: Vec<Decoder>,
     /// Decoded and without a place, in the order in which they were chosen.
-    held: BTreeSet<(u64, RequestId)>,
+    held: OrderedSet<(u64, RequestId)>,
     next_turn: u64,
     /// Oldest first; all but the last are sealed.
     forming: VecDeque<FormingBatch>,
-    free_stagings: BTreeSet<usize>,
+    free_stagings: OrderedSet<usize>,
+    /// Batches and lists of places that nobody uses, for their memory.
+    spare_batches: Vec<FormingBatch>,
+    spare_places: Vec<Vec<Place>>,
     last_placed: Option<Time>,
     /// When a worker last became idle beside none that was.
     all_busy_until: Option<Time>,
@@ -94,7 +100,7 @@ pub struct Machine {
     /// By worker: attempts at rebuilding it that failed.
     failures: Vec<u32>,
     next_tests: Vec<Time>,
-    runs: BTreeMap<RunId, Run>,
+    runs: OrderedMap<RunId, Run>,
     next_run: RunId,
     /// Since when no worker can run.
     outage_since: Option<Time>,
@@ -110,10 +116,11 @@ pub struct Machine {
 impl Machine {
     /// Everything idle and empty, at moment zero.
     pub fn new(shape: Shape, policy: Policy) -> Self {
-        Self {
+        let stagings = shape.stagings;
+        let mut machine = Self {
             policy,
-            requests: BTreeMap::new(),
-            deadlines: BTreeSet::new(),
+            requests: OrderedMap::default(),
+            deadlines: OrderedSet::default(),
             queue: FairQueue::default(),
             twins: BTreeMap::new(),
             tenants: Tenants::default(),
@@ -124,10 +131,12 @@ impl Machine {
             followers_bytes: 0,
             decode_bytes: 0,
             decoders: vec![Decoder::default(); shape.decoders],
-            held: BTreeSet::new(),
+            held: OrderedSet::default(),
             next_turn: 0,
             forming: VecDeque::new(),
-            free_stagings: (0..shape.stagings).collect(),
+            free_stagings: OrderedSet::default(),
+            spare_batches: Vec::new(),
+            spare_places: Vec::new(),
             last_placed: None,
             all_busy_until: None,
             gaps_after_places: Gaps::default(),
@@ -135,7 +144,7 @@ impl Machine {
             workers: vec![Worker::Idle; shape.workers],
             failures: vec![0; shape.workers],
             next_tests: vec![Time(0).after(policy.self_test_every); shape.workers],
-            runs: BTreeMap::new(),
+            runs: OrderedMap::default(),
             next_run: 0,
             outage_since: None,
             is_out: false,
@@ -145,7 +154,9 @@ impl Machine {
             closes_at: None,
             is_forced: false,
             shape,
-        }
+        };
+        machine.free_stagings.extend(0..stagings);
+        machine
     }
 
     /// A measured run, before or beside those that the machine sees itself: from warming up.
@@ -153,48 +164,62 @@ impl Machine {
         self.curve.observe(size, took);
     }
 
-    /// Takes in what happened at `now`, which is never before an earlier one, and says what is to be done.
-    pub fn step(&mut self, now: Time, event: Event) -> Vec<Action> {
-        let mut actions = Vec::new();
-        self.expire(now, &mut actions);
+    /// Takes in what happened at `now`, which is never before an earlier one, and puts what is to be done in the
+    /// place of what `actions` held. Given the same list each time, with what was in it, it takes no memory in the
+    /// long run.
+    pub fn step(&mut self, now: Time, event: Event, actions: &mut Vec<Action>) {
+        for action in actions.drain(..) {
+            if let Action::Run { places, .. } = action {
+                self.put_away(places);
+            }
+        }
+        self.expire(now, actions);
         self.queue.rise(now, self.policy.ageing);
         match event {
             Event::Arrived { id, tenant, weight, priority, cost, deadline, twin } => {
                 let arrival = Arrival { id, tenant, weight, priority, cost, deadline, twin };
-                self.arrived(now, arrival, &mut actions);
+                self.arrived(now, arrival, actions);
             }
-            Event::Decoded { decoder, succeeded } => self.decoded(now, decoder, succeeded, &mut actions),
-            Event::Filled { decoder, succeeded } => self.filled(decoder, succeeded, &mut actions),
-            Event::RunDone { run, outcome } => self.run_done(now, run, outcome, &mut actions),
+            Event::Decoded { decoder, succeeded } => self.decoded(now, decoder, succeeded, actions),
+            Event::Filled { decoder, succeeded } => self.filled(decoder, succeeded, actions),
+            Event::RunDone { run, outcome } => self.run_done(now, run, outcome, actions),
             Event::Rebuilt { worker, succeeded } => self.rebuilt(now, worker, succeeded),
-            Event::Cancelled { id } => self.refuse(id, Refusal::Cancelled, &mut actions),
+            Event::Cancelled { id } => self.refuse(id, Refusal::Cancelled, actions),
             Event::Tick => {}
             Event::Reload { policy } => self.policy = policy,
             Event::Close { until } => self.closes_at = Some(self.closes_at.map_or(until, |at| at.min(until))),
         }
-        self.give_up_the_stuck(now, &mut actions);
-        self.wake_the_resting(now, &mut actions);
-        self.watch_the_outage(now, &mut actions);
-        self.end_patience(now, &mut actions);
-        self.run_tests(now, &mut actions);
+        self.give_up_the_stuck(now, actions);
+        self.wake_the_resting(now, actions);
+        self.watch_the_outage(now, actions);
+        self.end_patience(now, actions);
+        self.run_tests(now, actions);
         loop {
             self.drop_empty_batches();
-            self.give_places(now, &mut actions);
-            self.run_batches(now, &mut actions);
+            self.give_places(now, actions);
+            self.run_batches(now, actions);
             // A batch of which nobody is left gives its buffer to those who wait for a place.
             if self.held.is_empty() || self.free_stagings.is_empty() {
                 break;
             }
         }
-        self.decode_waiting(now, &mut actions);
-        self.deliver_in_order(&mut actions);
-        actions
+        self.decode_waiting(now, actions);
+        self.deliver_in_order(actions);
+    }
+
+    fn put_away(&mut self, mut places: Vec<Place>) {
+        // A batch that is split leaves more of them than are needed again.
+        let most = 2 * (self.shape.workers + self.shape.stagings);
+        if places.capacity() > 0 && self.spare_places.len() < most {
+            places.clear();
+            self.spare_places.push(places);
+        }
     }
 
     /// When [`Event::Tick`] is due if nothing else happens before; always after the last event. The end of time
     /// never comes.
     pub fn next_wakeup(&self) -> Option<Time> {
-        let deadline = self.deadlines.first().map(|&(deadline, _)| deadline);
+        let deadline = self.deadlines.front().map(|&(deadline, _)| deadline);
         let due = self.unclaimed().map(|batch| self.due(batch));
         let outage =
             self.outage_since.filter(|_| !self.is_out).map(|at| at.after(self.policy.outage_patience));
@@ -277,7 +302,7 @@ impl Machine {
     }
 
     fn expire(&mut self, now: Time, actions: &mut Vec<Action>) {
-        while let Some(&(deadline, id)) = self.deadlines.first()
+        while let Some(&(deadline, id)) = self.deadlines.front()
             && deadline <= now
         {
             self.refuse(id, Refusal::DeadlineExceeded, actions);
@@ -287,7 +312,7 @@ impl Machine {
     fn end_patience(&mut self, now: Time, actions: &mut Vec<Action>) {
         if !self.is_forced && self.closes_at.is_some_and(|until| until <= now) {
             self.is_forced = true;
-            while let Some((&id, _)) = self.requests.first_key_value() {
+            while let Some((id, _)) = self.requests.first() {
                 self.refuse(id, Refusal::Closed, actions);
             }
         }
@@ -317,10 +342,10 @@ impl Machine {
         if self.finished == 0 {
             return;
         }
-        let is_due = |(&id, entry): (&RequestId, &Entry)| (entry.stage == Stage::Finished).then_some(id);
+        let is_due = |(id, entry): (RequestId, &Entry)| (entry.stage == Stage::Finished).then_some(id);
         let is_ordered = self.policy.preserve_order;
         while let Some(id) = match is_ordered {
-            true => self.requests.first_key_value().and_then(is_due),
+            true => self.requests.first().and_then(is_due),
             false => self.requests.iter().find_map(is_due),
         } {
             self.remove(id, actions);
@@ -386,7 +411,7 @@ impl Machine {
         }
         match stage {
             Stage::Waiting => self.tenants.waits(entry.tenant, entry.cost),
-            Stage::Held { turn, .. } => drop(self.held.insert((turn, id))),
+            Stage::Held { turn, .. } => self.held.insert((turn, id)),
             Stage::Finished => self.finished += 1,
             Stage::Following | Stage::Decoding | Stage::Placed { .. } | Stage::Running => {}
         }

@@ -8,23 +8,27 @@ use super::{Machine, Time};
 
 impl Machine {
     pub(super) fn drop_empty_batches(&mut self) {
-        let is_empty = |batch: &&FormingBatch| batch.is_empty();
-        self.free_stagings.extend(self.forming.iter().filter(is_empty).map(|batch| batch.staging));
-        self.forming.retain(|batch| !batch.is_empty());
+        while let Some(at) = self.forming.iter().position(FormingBatch::is_empty)
+            && let Some(batch) = self.forming.remove(at)
+        {
+            self.free_stagings.insert(batch.staging);
+            self.spare_batches.push(batch);
+        }
     }
 
     /// Gives places to those that are decoded, in the order in which they were chosen. Stops at the first
     /// that finds none, so that none is overtaken for ever.
     pub(super) fn give_places(&mut self, now: Time, actions: &mut Vec<Action>) {
-        while let Some(&(_, id)) = self.held.first() {
+        while let Some(&(_, id)) = self.held.front() {
             let (Some(entry), Some(decoder)) = (self.requests.get(&id), self.holder(id)) else { return };
             let (slots, deadline) = (entry.cost.slots, entry.deadline);
             let open = self.forming.back_mut().filter(|batch| !batch.is_sealed);
             let mut place = open.and_then(|batch| batch.take(now, id, slots, deadline));
             if place.is_none()
-                && let Some(staging) = self.free_stagings.pop_first()
+                && let Some(staging) = self.free_stagings.pop_front()
             {
-                let mut batch = FormingBatch::new(staging, self.shape.max_batch_size, now);
+                let spare = self.spare_batches.pop().unwrap_or_default();
+                let mut batch = spare.open(staging, self.shape.max_batch_size, now);
                 place = batch.take(now, id, slots, deadline);
                 if let Some(last) = self.forming.back_mut() {
                     last.is_sealed = true;

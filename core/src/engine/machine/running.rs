@@ -19,13 +19,17 @@ impl Machine {
             self.seal_what_is_due(now);
             let Some(batch) = self.take_complete() else { return };
             let staging = batch.staging;
-            if !self.launch(now, worker, (staging, false), (batch.into_places(), Vec::new()), actions) {
+            let mut places = self.spare_places.pop().unwrap_or_default();
+            batch.list(&mut places);
+            self.spare_batches.push(batch);
+            if !self.launch(now, worker, (staging, false), (places, Vec::new()), actions) {
                 self.free_stagings.insert(staging);
             }
         }
     }
 
-    fn idle_worker(&self) -> Option<usize> {
+    /// The worker that runs the next batch, if one has nothing to do.
+    pub fn idle_worker(&self) -> Option<usize> {
         self.workers.iter().position(|worker| *worker == Worker::Idle)
     }
 
@@ -42,6 +46,7 @@ impl Machine {
         places.retain(|place| self.requests.contains_key(&place.id));
         self.refuse_hopeless(now, &mut places, actions);
         if places.is_empty() {
+            self.put_away(places);
             return false;
         }
         let images: usize = places.iter().map(|place| place.slots).sum();
@@ -49,7 +54,8 @@ impl Machine {
         for place in &places {
             self.change_stage(place.id, Stage::Running);
         }
-        let members = moved_together(&places);
+        let mut members = self.spare_places.pop().unwrap_or_default();
+        members.extend(moved_together(&places));
         let run = self.begin(now, worker, size, |run| Run {
             staging: Some(staging),
             members,
@@ -138,6 +144,7 @@ impl Machine {
         for place in &run.members {
             self.finish(place.id, actions);
         }
+        self.put_away(run.members);
         if outcome == RunOutcome::Lost {
             for place in &run.rest {
                 self.refuse(place.id, Refusal::BackendLost, actions);
@@ -202,8 +209,10 @@ impl Machine {
     /// Answers everybody whose worker does not come back, and has the worker made anew. Twice at the most, as
     /// nothing of a worker that hangs can be taken back.
     pub(super) fn give_up_the_stuck(&mut self, now: Time, actions: &mut Vec<Action>) {
-        let is_stuck = |(&id, run): (&RunId, &Run)| (!run.is_abandoned && run.limit <= now).then_some(id);
-        while let Some(id) = self.runs.iter().find_map(is_stuck) {
+        let is_stuck = |(id, run): (RunId, &Run)| (!run.is_abandoned && run.limit <= now).then_some(id);
+        loop {
+            let stuck = self.runs.iter().find_map(is_stuck);
+            let Some(id) = stuck else { return };
             let Some(run) = self.runs.get_mut(&id) else { return };
             run.is_abandoned = true;
             let worker = run.worker;
@@ -231,12 +240,8 @@ impl Machine {
         let since = *self.outage_since.get_or_insert(now);
         if !self.is_out && since.after(self.policy.outage_patience) <= now {
             self.is_out = true;
-            let queued: Vec<_> = self
-                .requests
-                .iter()
-                .filter(|(_, entry)| entry.stage.is_queued())
-                .map(|(&id, _)| id)
-                .collect();
+            let queued: Vec<_> =
+                self.requests.iter().filter(|(_, entry)| entry.stage.is_queued()).map(|(id, _)| id).collect();
             for id in queued {
                 self.refuse(id, Refusal::BackendLost, actions);
             }
@@ -280,12 +285,12 @@ impl Machine {
 }
 
 /// Where the places are once they are moved to the front of the buffer.
-fn moved_together(places: &[Place]) -> Vec<Place> {
+fn moved_together(places: &[Place]) -> impl Iterator<Item = Place> {
     let mut next = 0;
-    let moved = |&Place { id, slots, .. }: &Place| {
+    let moved = move |&Place { id, slots, .. }: &Place| {
         let first_slot = next;
         next += slots;
         Place { id, first_slot, slots }
     };
-    places.iter().map(moved).collect()
+    places.iter().map(moved)
 }

@@ -54,7 +54,7 @@ pub(in crate::image) fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<Pi
         ColorSpace::YCCK => cmyk_to_rgb(&mut data, ycck_to_cmyk),
         _ => {}
     }
-    Ok(Pixels { width: frame.width, height: frame.height, data })
+    Ok(Pixels { width: frame.width, height: frame.height, data: data.into() })
 }
 
 fn frame_of(segments: &Segments) -> Result<&Frame> {

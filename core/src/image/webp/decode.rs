@@ -41,7 +41,7 @@ pub(in crate::image) fn decode(bytes: &[u8], _limits: &DecodeLimits) -> Result<P
     }?;
     let [width, height] = container.canvas;
     if [stream.width, stream.height] == container.canvas {
-        return Ok(Pixels { width, height, data: picture });
+        return Ok(Pixels { width, height, data: picture.into() });
     }
     let [x, y] = container.position;
     let mut data = vec![0; width * height * 3];
@@ -49,7 +49,7 @@ pub(in crate::image) fn decode(bytes: &[u8], _limits: &DecodeLimits) -> Result<P
     for (target, row) in rows.zip(picture.chunks_exact(stream.width * 3)) {
         target[x * 3..(x + stream.width) * 3].copy_from_slice(row);
     }
-    Ok(Pixels { width, height, data })
+    Ok(Pixels { width, height, data: data.into() })
 }
 
 /// Most bytes that the decoder allocates: pixels, planes and state of macroblocks (16 x 16 pixels), and
