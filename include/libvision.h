@@ -612,6 +612,24 @@ typedef struct {
     // How often memory was taken, or something compiled, tuned or captured, for a run: 0, unless a worker had to
     // be replaced.
     uint64_t cold_path_total;
+    // Requests answered from the cache of results. All of these are 0 without one.
+    uint64_t cache_hits_total;
+    // Requests that were not.
+    uint64_t cache_misses_total;
+    // Of those, that waited for the result of another request for the same picture.
+    uint64_t cache_joined_total;
+    // Results dropped for newer ones.
+    uint64_t cache_evicted_total;
+    // Results in the cache.
+    uint64_t cache_entries;
+    // Bytes of these.
+    uint64_t cache_bytes;
+    // The most that the model comes to, budgets included: bytes of this machine's memory that are not pinned.
+    uint64_t plan_host_bytes;
+    // Bytes of page-locked memory.
+    uint64_t plan_pinned_bytes;
+    // Bytes in the memory of all devices. vision_engine_memory_plan() has every part.
+    uint64_t plan_device_bytes;
 } vision_metrics_t;
 
 // Called with the answer of one request, from the engine's own thread "vision-callback". `status` is
@@ -834,6 +852,15 @@ vision_status_t vision_engine_model_metrics(const vision_engine_t *engine,
                                             const char *name,
                                             vision_metrics_t *metrics,
                                             size_t metrics_size);
+
+// The most memory that a model comes to, by what it is for and where it lies, as one JSON object: `items` with
+// `what`, `place`, `count`, `each` and `bytes`, and the sums `host`, `pinned` and `device`. Written as the text of
+// vision_engine_metrics_prometheus() is.
+vision_status_t vision_engine_memory_plan(const vision_engine_t *engine,
+                                          const char *name,
+                                          char *buffer,
+                                          size_t buffer_size,
+                                          size_t *length);
 
 // Whether requests should be sent to the engine: `is_ready` becomes 1 if every worker of all models has run
 // images whose answers are known, with the same bits, and has done nothing wrong since; otherwise 0. `reason`

@@ -446,7 +446,13 @@ public:
         detail::check(vision_engine_model_metrics(handle_.get(), model.c_str(), &metrics, sizeof metrics));
         return metrics;
     }
-    // The same of all models as text for Prometheus.
+    // The most memory that a model comes to, by what it is for and where it lies, as one JSON object.
+    std::string memory_plan(const std::string &model = "default") const {
+        return text([&model](const vision_engine_t *engine, char *buffer, size_t size, size_t *length) {
+            return vision_engine_memory_plan(engine, model.c_str(), buffer, size, length);
+        });
+    }
+    // The metrics of all models as text for Prometheus.
     std::string prometheus() const { return text(vision_engine_metrics_prometheus); }
     // Whether requests should be sent here.
     bool is_ready() const {
@@ -499,9 +505,9 @@ private:
         detail::check(function(handle_.get(), &picture, &options, &result));
         return Result(result);
     }
-    using Text = vision_status_t (*)(const vision_engine_t *, char *, std::size_t, std::size_t *);
-
-    std::string text(Text function) const {
+    // What `function` writes, which takes the engine, a buffer with its size, and a place for the length.
+    template <class Function>
+    std::string text(Function function) const {
         std::string text;
         std::size_t length = 0;
         detail::check(function(handle_.get(), nullptr, 0, &length));

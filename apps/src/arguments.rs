@@ -134,9 +134,6 @@ pub struct PlanArguments {
     /// Most bytes of this machine's memory, pinned memory included.
     #[arg(long, value_name = "BYTES")]
     pub memory_limit: Option<u64>,
-    /// Most bytes of each device's own memory.
-    #[arg(long, value_name = "BYTES")]
-    pub device_memory_limit: Option<u64>,
     /// One JSON object.
     #[arg(long)]
     pub json: bool,
@@ -332,4 +329,15 @@ pub struct ExplainArguments {
     /// Which request: the first one of the engine is 0.
     #[arg(long)]
     pub request: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Arguments;
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_command_has_an_argument_twice() {
+        Arguments::command().debug_assert();
+    }
 }

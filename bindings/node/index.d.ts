@@ -182,6 +182,46 @@ export type Refusal =
   | 'backend_lost'
 
 /** A model of an engine at one moment. arrived = delivered + the sum of refused + inFlight, always. */
+/** What the cache of results did; all 0 without one. */
+export interface CacheCounters {
+  /** Requests answered from it. */
+  hits: number
+  /** Requests that were not. */
+  misses: number
+  /** Of those, that waited for the result of another request for the same picture. */
+  joined: number
+  /** Results dropped for newer ones. */
+  evicted: number
+  /** Results in it. */
+  entries: number
+  /** Bytes of these. */
+  bytes: number
+}
+
+/** Memory of one kind. */
+export interface MemoryItem {
+  /** What it is for. */
+  what: string
+  /** Where it lies: 'host', 'pinned', or the name of a device. */
+  place: string
+  /** How many there are. */
+  count: number
+  /** Bytes of one. */
+  each: number
+}
+
+/** The most memory that a model in an engine comes to, in bytes, budgets included. */
+export interface MemoryPlan {
+  /** By what it is for and where it lies. */
+  items: MemoryItem[]
+  /** This machine's memory that is not pinned. */
+  host: number
+  /** Page-locked memory. */
+  pinned: number
+  /** In the memory of all devices. */
+  device: number
+}
+
 export interface Metrics {
   /** The model's name in the engine. */
   model: string
@@ -223,6 +263,8 @@ export interface Metrics {
   /** Bytes taken at the start: weights, arenas, batches, outputs. */
   memoryBytes: number
   isReady: boolean
+  cache: CacheCounters
+  memory: MemoryPlan
   /** Of requests with a result, as are the others: waiting for a decode thread. */
   queueSeconds: Histogram
   decodeSeconds: Histogram

@@ -7,7 +7,7 @@ use crate::handle;
 use crate::models::give_text;
 use crate::status::vision_status_t;
 use libvision::engine::machine::{Counters, Refusal};
-use libvision::engine::{Histogram, Metrics};
+use libvision::engine::{CacheCounters, Histogram, Metrics};
 use std::ffi::c_char;
 
 /// The number of buckets of a vision_histogram_t.
@@ -111,6 +111,24 @@ pub struct vision_metrics_t {
     /// How often memory was taken, or something compiled, tuned or captured, for a run: 0, unless a worker had to
     /// be replaced.
     pub cold_path_total: u64,
+    /// Requests answered from the cache of results. All of these are 0 without one.
+    pub cache_hits_total: u64,
+    /// Requests that were not.
+    pub cache_misses_total: u64,
+    /// Of those, that waited for the result of another request for the same picture.
+    pub cache_joined_total: u64,
+    /// Results dropped for newer ones.
+    pub cache_evicted_total: u64,
+    /// Results in the cache.
+    pub cache_entries: u64,
+    /// Bytes of these.
+    pub cache_bytes: u64,
+    /// The most that the model comes to, budgets included: bytes of this machine's memory that are not pinned.
+    pub plan_host_bytes: u64,
+    /// Bytes of page-locked memory.
+    pub plan_pinned_bytes: u64,
+    /// Bytes in the memory of all devices. vision_engine_memory_plan() has every part.
+    pub plan_device_bytes: u64,
 }
 
 fn histogram(of: &Histogram) -> vision_histogram_t {
@@ -121,6 +139,7 @@ pub(crate) fn snapshot(of: &Metrics) -> vision_metrics_t {
     let Counters { arrived, accepted, delivered, runs, images, padding, splits, .. } = of.counters;
     let Counters { stuck, lost, rebuilt, self_tests, self_tests_failed, .. } = of.counters;
     let refused = |refusal| of.counters.refused(refusal);
+    let CacheCounters { hits, misses, joined, evicted, entries, bytes } = of.cache;
     let histograms = &of.histograms;
     vision_metrics_t {
         arrived_total: arrived,
@@ -161,6 +180,15 @@ pub(crate) fn snapshot(of: &Metrics) -> vision_metrics_t {
         version: of.version,
         self_tests_failed_total: self_tests_failed,
         cold_path_total: of.cold_paths,
+        cache_hits_total: hits,
+        cache_misses_total: misses,
+        cache_joined_total: joined,
+        cache_evicted_total: evicted,
+        cache_entries: entries as u64,
+        cache_bytes: bytes,
+        plan_host_bytes: of.memory.host(),
+        plan_pinned_bytes: of.memory.pinned(),
+        plan_device_bytes: of.memory.device(),
     }
 }
 

@@ -115,6 +115,30 @@ pub unsafe extern "C" fn vision_engine_model_metrics(
     })
 }
 
+/// The most memory that a model comes to, by what it is for and where it lies, as one JSON object: `items` with
+/// `what`, `place`, `count`, `each` and `bytes`, and the sums `host`, `pinned` and `device`. Written as the text of
+/// vision_engine_metrics_prometheus() is.
+///
+/// # Safety
+///
+/// `name` is NULL or a string, `buffer` is NULL or writable for `buffer_size` bytes, `length` is NULL or writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn vision_engine_memory_plan(
+    engine: *const vision_engine_t,
+    name: *const c_char,
+    buffer: *mut c_char,
+    buffer_size: usize,
+    length: *mut usize,
+) -> vision_status_t {
+    boundary(|| {
+        // SAFETY: the caller's promise.
+        let name = unsafe { text(name, "name")? };
+        let found = handle::get(engine, "engine").and_then(|engine| engine.engine.metrics_of(name));
+        // SAFETY: the caller's promise.
+        unsafe { give_text(found.map(|metrics| metrics.memory.to_json()), buffer, buffer_size, length) }
+    })
+}
+
 /// Whether requests should be sent to the engine: `is_ready` becomes 1 if every worker of all models has run
 /// images whose answers are known, with the same bits, and has done nothing wrong since; otherwise 0. `reason`
 /// gets why not, a sentence for people, or "", cut off to fit; it may be NULL with a `reason_size` of 0.

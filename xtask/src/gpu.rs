@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const LIMIT: u64 = 60 << 20;
 
 /// Of the shipped model's folder: what a model directory is made of, and the pictures.
-const MODEL: [&str; 4] = ["config.json", "labels.txt", "model.safetensors", "pictures"];
+const MODEL: [&str; 5] = ["config.json", "golden.json", "labels.txt", "model.safetensors", "pictures"];
 
 /// Lays down the kit in a new folder.
 pub fn pack(arguments: &[String]) -> anyhow::Result<()> {

@@ -1,7 +1,7 @@
 //! What an engine counts and measures, as JavaScript sees it. Counts are numbers: exact up to 2^53.
 
 use libvision::engine::machine::{Counters, Refusal};
-use libvision::engine::{Histogram, Metrics};
+use libvision::engine::{CacheCounters, Histogram, MemoryItem, MemoryPlan, Metrics};
 use napi_derive::napi;
 use std::collections::HashMap;
 
@@ -25,6 +25,75 @@ impl From<&Histogram> for NativeHistogram {
             buckets: of.buckets.iter().map(|&count| count as f64).collect(),
             sum: of.sum,
             count: of.count as f64,
+        }
+    }
+}
+
+/// What the cache of results did.
+#[napi(object, object_from_js = false)]
+pub struct NativeCacheCounters {
+    /// Requests answered from it.
+    pub hits: f64,
+    /// Requests that were not.
+    pub misses: f64,
+    /// Of those, that waited for another's.
+    pub joined: f64,
+    /// Results dropped for newer ones.
+    pub evicted: f64,
+    /// Results in it.
+    pub entries: f64,
+    /// Bytes of these.
+    pub bytes: f64,
+}
+
+/// Memory of one kind.
+#[napi(object, object_from_js = false)]
+pub struct NativeMemoryItem {
+    /// What it is for.
+    pub what: String,
+    /// Where it lies.
+    pub place: String,
+    /// How many there are.
+    pub count: f64,
+    /// Bytes of one.
+    pub each: f64,
+}
+
+/// The most memory that a model comes to.
+#[napi(object, object_from_js = false)]
+pub struct NativeMemoryPlan {
+    /// By what it is for and where it lies.
+    pub items: Vec<NativeMemoryItem>,
+    /// Bytes of this machine's memory that are not pinned.
+    pub host: f64,
+    /// Bytes of page-locked memory.
+    pub pinned: f64,
+    /// Bytes in the memory of all devices.
+    pub device: f64,
+}
+
+impl From<&CacheCounters> for NativeCacheCounters {
+    fn from(of: &CacheCounters) -> Self {
+        let CacheCounters { hits, misses, joined, evicted, entries, bytes } = *of;
+        let [hits, misses, joined, evicted, entries, bytes] =
+            [hits, misses, joined, evicted, entries as u64, bytes].map(|count| count as f64);
+        Self { hits, misses, joined, evicted, entries, bytes }
+    }
+}
+
+impl From<&MemoryPlan> for NativeMemoryPlan {
+    fn from(of: &MemoryPlan) -> Self {
+        let item = |item: &MemoryItem| NativeMemoryItem {
+            what: item.what.to_owned(),
+            place: item.place_name().to_owned(),
+            count: item.count as f64,
+            each: item.each as f64,
+        };
+        Self {
+            items: of.items.iter().map(item).collect(),
+            host: of.host() as f64,
+            pinned: of.pinned() as f64,
+            device: of.device() as f64,
         }
     }
 }
@@ -78,6 +147,10 @@ pub struct NativeMetrics {
     pub memory_bytes: f64,
     /// Whether requests are accepted and every worker can run them.
     pub is_ready: bool,
+    /// What the cache of results did.
+    pub cache: NativeCacheCounters,
+    /// The most that the model comes to.
+    pub memory: NativeMemoryPlan,
     /// Waiting for a decode thread.
     pub queue_seconds: NativeHistogram,
     /// Bytes to pixels.
@@ -126,6 +199,8 @@ impl From<&Metrics> for NativeMetrics {
             decode_bytes: of.decode_bytes as f64,
             memory_bytes: of.memory_bytes as f64,
             is_ready: of.is_ready,
+            cache: (&of.cache).into(),
+            memory: (&of.memory).into(),
             queue_seconds: (&histograms.queue).into(),
             decode_seconds: (&histograms.decode).into(),
             preprocess_seconds: (&histograms.preprocess).into(),

@@ -61,7 +61,20 @@ test('the scene', async () => {
   assert.ok(metrics.totalSeconds.count === 1 && metrics.totalSeconds.sum > 0)
   assert.deepEqual([metrics.batchSizeImages.ends[0], metrics.batchSizeImages.buckets[0]], [1, 1])
   assert.ok(metrics.memoryBytes > 0 && !metrics.isReady && !waiting.isReady)
+  const { items, host, pinned, device } = metrics.memory
+  assert.equal(host, sum(items.filter(({ place }) => place === 'host').map(({ count, each }) => count * each)))
+  assert.ok(host > metrics.memoryBytes && pinned === 0 && device === 0)
+  assert.deepEqual([metrics.cache.hits, metrics.cache.entries], [0, 0])
   assert.match(waiting.prometheus(), /reason="queue_full"} 1\n/)
+})
+
+test('the cache counts', async () => {
+  const keeping = await Engine.create(modelPath, { device: 'cpu', cacheEntries: 4 })
+  for (let i = 0; i < 2; i++) await keeping.classify(picture)
+  const { hits, misses, joined, evicted, entries, bytes } = keeping.metrics().cache
+  assert.deepEqual([hits, misses, joined, evicted, entries], [1, 1, 0, 0, 1])
+  assert.ok(bytes > 0)
+  await keeping.close()
 })
 
 test('an engine that serves is ready and counts', async () => {

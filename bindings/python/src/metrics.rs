@@ -1,7 +1,7 @@
 //! What an engine counts and measures, as plain Python objects.
 
 use libvision::engine::machine::{Counters, Refusal};
-use libvision::engine::{Histogram, Metrics};
+use libvision::engine::{CacheCounters, Histogram, MemoryItem, MemoryPlan, Metrics};
 use pyo3::prelude::*;
 use std::collections::BTreeMap;
 
@@ -31,7 +31,29 @@ pub(crate) struct Snapshot {
     decode_bytes: u64,
     memory_bytes: u64,
     is_ready: bool,
+    cache: Cache,
+    memory: Memory,
     histograms: BTreeMap<&'static str, Buckets>,
+}
+
+/// The fields of a `CacheCounters`.
+#[derive(IntoPyObject)]
+struct Cache {
+    hits: u64,
+    misses: u64,
+    joined: u64,
+    evicted: u64,
+    entries: usize,
+    bytes: u64,
+}
+
+/// The fields of a `MemoryPlan`, and its items: what, place, count, each.
+#[derive(IntoPyObject)]
+struct Memory {
+    items: Vec<(&'static str, String, u64, u64)>,
+    host: u64,
+    pinned: u64,
+    device: u64,
 }
 
 /// The fields of a `Histogram`.
@@ -49,10 +71,23 @@ impl From<&Histogram> for Buckets {
     }
 }
 
+impl From<&MemoryPlan> for Memory {
+    fn from(of: &MemoryPlan) -> Self {
+        let item = |item: &MemoryItem| (item.what, item.place_name().to_owned(), item.count, item.each);
+        Self {
+            items: of.items.iter().map(item).collect(),
+            host: of.host(),
+            pinned: of.pinned(),
+            device: of.device(),
+        }
+    }
+}
+
 impl From<&Metrics> for Snapshot {
     fn from(of: &Metrics) -> Self {
         let Counters { arrived, accepted, delivered, runs, images, padding, splits, .. } = of.counters;
         let Counters { stuck, lost, rebuilt, self_tests, self_tests_failed, .. } = of.counters;
+        let CacheCounters { hits, misses, joined, evicted, entries, bytes } = of.cache;
         let histograms = &of.histograms;
         Self {
             model: of.model.clone(),
@@ -78,6 +113,8 @@ impl From<&Metrics> for Snapshot {
             decode_bytes: of.decode_bytes,
             memory_bytes: of.memory_bytes,
             is_ready: of.is_ready,
+            cache: Cache { hits, misses, joined, evicted, entries, bytes },
+            memory: (&of.memory).into(),
             histograms: [
                 ("queue", &histograms.queue),
                 ("decode", &histograms.decode),

@@ -44,6 +44,14 @@ int main(int argc, char **argv) {
     EXPECT_OK(vision_engine_model_metrics(engine, "other", &metrics, sizeof metrics));
     EXPECT(metrics.delivered_total == 1 && metrics.version == 1 && metrics.is_ready == 1);
     EXPECT(metrics.cold_path_total == 0 && metrics.self_tests_failed_total == 0);
+    EXPECT(metrics.cache_hits_total == 0 && metrics.cache_entries == 0);
+    EXPECT(metrics.plan_host_bytes > metrics.memory_bytes && metrics.plan_device_bytes == 0);
+    char plan[4096];
+    size_t plan_length = 0;
+    EXPECT_OK(vision_engine_memory_plan(engine, "other", plan, sizeof plan, &plan_length));
+    EXPECT(plan_length > 0 && plan[0] == '{' && strstr(plan, "\"weights\"") != NULL);
+    EXPECT_STATUS(vision_engine_memory_plan(engine, "none", NULL, 0, &plan_length),
+                  VISION_STATUS_INVALID_ARGUMENT);
     EXPECT_OK(vision_engine_metrics(engine, &metrics, sizeof metrics));
     EXPECT(metrics.arrived_total == 0);
     EXPECT_STATUS(vision_engine_model_metrics(engine, "none", &metrics, sizeof metrics),

@@ -50,6 +50,7 @@ int main(int argc, char **argv) {
     EXPECT_INVALID(vision_engine_describe(NULL, &text));
     EXPECT_INVALID(vision_engine_metrics(NULL, &metrics, sizeof metrics));
     EXPECT_INVALID(vision_engine_metrics_prometheus(NULL, NULL, 0, &size));
+    EXPECT_INVALID(vision_engine_memory_plan(NULL, "default", NULL, 0, &size));
     EXPECT_INVALID(vision_engine_classify(NULL, &image, NULL, &result));
     EXPECT_MESSAGE("engine is NULL");
     EXPECT_INVALID(vision_engine_embed(NULL, &image, NULL, &result));

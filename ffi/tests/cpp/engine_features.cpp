@@ -91,6 +91,7 @@ int main(int argc, char **argv) {
     named.model = "second";
     other.classify(image, named);
     EXPECT(other.metrics("second").delivered_total == 1 && other.metrics().delivered_total == 2);
+    EXPECT(other.memory_plan("second") == other.memory_plan() && other.memory_plan().front() == '{');
     other.swap("second", vision::Model(argv[1]));
     EXPECT(other.metrics("second").version == 2);
     other.unload("second");

@@ -16,7 +16,7 @@ from .errors import (
     ModelError,
     VisionError,
 )
-from .metrics import Histogram, Metrics, Readiness
+from .metrics import CacheCounters, Histogram, MemoryItem, MemoryPlan, Metrics, Readiness
 from .model import Model
 from .options import EngineOptions
 from .pending import Pending

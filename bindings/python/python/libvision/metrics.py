@@ -25,6 +25,52 @@ class Histogram:
         return self.sum / self.count if self.count else 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheCounters:
+    """What the cache of results did; all 0 without one."""
+
+    hits: int
+    """Requests answered from it."""
+    misses: int
+    """Requests that were not."""
+    joined: int
+    """Of those, that waited for the result of another request for the same picture."""
+    evicted: int
+    """Results dropped for newer ones."""
+    entries: int
+    """Results in it."""
+    bytes: int
+    """Bytes of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryItem:
+    """Memory of one kind."""
+
+    what: str
+    """What it is for."""
+    place: str
+    """Where it lies: "host", "pinned", or the name of a device."""
+    count: int
+    """How many there are."""
+    each: int
+    """Bytes of one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryPlan:
+    """The most memory that a model in an engine comes to, budgets included."""
+
+    items: tuple[MemoryItem, ...]
+    """By what it is for and where it lies."""
+    host: int
+    """Bytes of this machine's memory that are not pinned."""
+    pinned: int
+    """Bytes of page-locked memory."""
+    device: int
+    """Bytes in the memory of all devices."""
+
+
 @dataclass(frozen=True, slots=True)
 class Readiness:
     """Whether requests should be sent to an engine. True or false itself."""
@@ -87,6 +133,10 @@ class Metrics:
     """Bytes taken at the start: weights, arenas, batches, outputs."""
     is_ready: bool
     """Whether the model is proven and serves; see `Engine.readiness`."""
+    cache: CacheCounters
+    """What the cache of results did."""
+    memory: MemoryPlan
+    """The most that the model comes to."""
     queue: Histogram
     """Seconds, of requests with a result: waiting for a decode thread."""
     decode: Histogram
@@ -108,6 +158,9 @@ class Metrics:
     def of(snapshot: dict[str, Any]) -> Metrics:
         """The metrics in a snapshot of the core."""
         fields = dict(snapshot)
+        memory = dict(fields.pop("memory"))
+        memory["items"] = tuple(MemoryItem(*item) for item in memory["items"])
+        fields |= {"cache": CacheCounters(**fields.pop("cache")), "memory": MemoryPlan(**memory)}
         for name, given in fields.pop("histograms").items():
             fields[name] = Histogram(
                 tuple(given["ends"]), tuple(given["buckets"]), given["sum"], given["count"]
