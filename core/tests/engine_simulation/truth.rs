@@ -662,6 +662,7 @@ impl Truth {
         assert!(!self.is_closing, "accepted though closed");
         assert!(self.queued + self.answered <= policy.queue_capacity, "the queue is overfull");
         assert!(cost.encoded_bytes <= policy.encoded_bytes && cost.decode_bytes <= policy.decode_bytes);
+        assert!(self.encoded_bytes <= policy.encoded_bytes, "accepted without room for its file");
         if let Some(deadline) = deadline.filter(|_| request.at != At::Following)
             && self.workers.iter().any(|worker| matches!(worker, Worker::Idle | Worker::Busy(_)))
         {
@@ -689,6 +690,8 @@ impl Truth {
         }
         if let Some(&(deadline, id)) = self.deadlines.first() {
             assert!(deadline > now, "request {id} outlived its deadline");
+            let wakes = machine.next_wakeup().is_some_and(|wakeup| wakeup <= deadline);
+            assert!(wakes, "nobody is woken at the deadline of request {id}");
         }
         if let Some(wakeup) = machine.next_wakeup() {
             assert!(wakeup > now, "a wakeup in the past would spin");
