@@ -83,8 +83,8 @@ const HIDDEN: usize = 1;
 /// Within so many events each must be found.
 const EVENTS: u64 = 10_000_000;
 
-/// A machine that makes no progress is found out by the time it takes.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// A machine that makes no progress is found out by the time it takes: twenty times what one that does needs.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/machine")

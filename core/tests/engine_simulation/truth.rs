@@ -596,6 +596,7 @@ impl Truth {
                 assert!(is_full || (has_others && has_some), "refused though there is room");
             }
             Refusal::BytesFull => {
+                assert!(request.cost.encoded_bytes <= policy.encoded_bytes, "there will never be room");
                 assert!(
                     self.encoded_bytes + request.cost.encoded_bytes > policy.encoded_bytes,
                     "there is room"
