@@ -243,6 +243,18 @@ fn the_memory_limit_is_kept() {
 }
 
 #[test]
+fn sizes_that_cannot_be_addressed_are_refused() {
+    if !has_device() {
+        return;
+    }
+    for max_batch_size in [usize::MAX, usize::MAX / 8 + 2, 1 << 40] {
+        let options = CompileOptions { max_batch_size, ..CompileOptions::default() };
+        let error = CudaBackend::new(0).compile(&small(), &options).err().expect("too many");
+        assert_eq!(error.kind(), ErrorKind::OutOfMemory, "{error}");
+    }
+}
+
+#[test]
 fn what_has_no_kernel_is_refused_by_name() {
     if !has_device() {
         return;

@@ -25,6 +25,10 @@ struct Line<'a> {
     share_of_peak: Option<f64>,
     weight_bytes: usize,
     arena_bytes: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copies_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    computing_ms: Option<f64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     steps: Vec<Step<'a>>,
 }
@@ -76,6 +80,8 @@ fn line<'a>(report: &'a Report, m: &'a Measurement) -> Line<'a> {
         share_of_peak: m.share_of_peak(),
         weight_bytes: m.memory.weights,
         arena_bytes: m.memory.arena,
+        copies_ms: m.occupancy().map(|occupancy| milliseconds(occupancy.copies)),
+        computing_ms: m.occupancy().map(|occupancy| milliseconds(occupancy.computing)),
         steps: m.steps.iter().map(step).collect(),
     }
 }

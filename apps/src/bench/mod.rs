@@ -96,6 +96,7 @@ mod tests {
                 algorithm,
                 multiplications,
                 convolution: None,
+                is_transfer: name == "<a> & \"b\"",
             },
             time: Duration::from_millis(millis),
         };
@@ -152,14 +153,25 @@ mod tests {
     #[test]
     fn tables_and_json_say_the_same() {
         let text = with_report(text::tables);
-        for expected in ["5.000", "200.0", "60.0%", "precise", "4.0   200.0%", "0.5    25.0%", "100.0%  sum"]
-        {
+        for expected in [
+            "5.000",
+            "200.0",
+            "60.0%",
+            "precise",
+            "4.0   200.0%",
+            "0.5    25.0%",
+            "100.0%  sum",
+            "copies 20.0%",
+            "computing 80.0%",
+            "computing 100.0% at best",
+        ] {
             assert!(text.contains(expected), "{expected} in {text}");
         }
         let json = with_report(json::lines).expect("numbers");
         let line: serde_json::Value = serde_json::from_str(&json).expect("one object");
         assert_eq!(line["median_ms"], 5.0);
         assert_eq!(line["share_of_peak"], 0.6);
+        assert_eq!((line["copies_ms"].as_f64(), line["computing_ms"].as_f64()), (Some(1.0), Some(4.0)));
         assert_eq!(line["steps"][0]["share_of_peak"], 2.0);
         assert_eq!(line["steps"].as_array().map(Vec::len), Some(3));
     }

@@ -66,7 +66,19 @@ fn steps(text: &mut String, m: &Measurement) -> std::fmt::Result {
             name(step),
         )?;
     }
-    writeln!(text, "{:>9.4}  100.0%  sum of the steps", 1e3 * total)
+    writeln!(text, "{:>9.4}  100.0%  sum of the steps", 1e3 * total)?;
+    if let Some(occupancy) = m.occupancy() {
+        let copying = occupancy.of_copies();
+        writeln!(
+            text,
+            "\none batch at a time: copies {:.1}% of the time, computing {:.1}%\ncopies beside the computing of \
+             another: computing {:.1}% at best",
+            100.0 * copying,
+            100.0 * (1.0 - copying),
+            100.0 * occupancy.of_computing_at_best(),
+        )?;
+    }
+    Ok(())
 }
 
 /// `Conv2d 3x3 +bias relu "layer1.0.conv1" -> [N,64,56,56]`

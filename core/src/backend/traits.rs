@@ -194,6 +194,8 @@ pub struct StepDescription {
     pub multiplications: usize,
     /// Its sizes, if it is a convolution.
     pub convolution: Option<Conv2dGeometry>,
+    /// Whether it copies between this machine's memory and the device's own.
+    pub is_transfer: bool,
 }
 
 /// One kind of device.

@@ -37,7 +37,37 @@ pub struct StepTime {
     pub time: Duration,
 }
 
+/// What keeps a device with memory of its own busy in one run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Occupancy {
+    /// Copies to and from it.
+    pub copies: Duration,
+    /// Everything else.
+    pub computing: Duration,
+}
+
+impl Occupancy {
+    /// The share of a run that copies take.
+    pub fn of_copies(&self) -> f64 {
+        self.copies.as_secs_f64() / (self.copies + self.computing).as_secs_f64().max(1e-9)
+    }
+
+    /// The share of the time that the device can compute if other batches are copied meanwhile.
+    pub fn of_computing_at_best(&self) -> f64 {
+        self.computing.as_secs_f64() / self.copies.max(self.computing).as_secs_f64().max(1e-9)
+    }
+}
+
 impl Measurement {
+    /// Copies and computing, by the times of the steps; `None` if none of them copies.
+    pub fn occupancy(&self) -> Option<Occupancy> {
+        let sum = |is_transfer: bool| {
+            self.steps.iter().filter(|step| step.step.is_transfer == is_transfer).map(|step| step.time).sum()
+        };
+        let copies = self.steps.iter().any(|step| step.step.is_transfer);
+        copies.then(|| Occupancy { copies: sum(true), computing: sum(false) })
+    }
+
     /// The time that `share` of the runs did not exceed: 0.5 is the median.
     pub fn quantile(&self, share: f64) -> Duration {
         quantile(&self.times, share)
@@ -87,6 +117,18 @@ mod tests {
         }
         assert_eq!(quantile(&[7], 0.5), 7);
         assert_eq!(quantile(&[7, 9], 0.99), 9);
+    }
+
+    #[test]
+    fn copies_and_computing_are_told_apart() {
+        let of = |copies, computing| {
+            let [copies, computing] = [copies, computing].map(Duration::from_millis);
+            let occupancy = Occupancy { copies, computing };
+            (occupancy.of_copies(), occupancy.of_computing_at_best())
+        };
+        assert_eq!(of(1, 3), (0.25, 1.0));
+        assert_eq!(of(4, 1), (0.8, 0.25));
+        assert_eq!(of(0, 0), (0.0, 0.0));
     }
 
     #[test]

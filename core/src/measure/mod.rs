@@ -6,6 +6,6 @@ mod model;
 mod runner;
 mod tune;
 
-pub use measurement::{Measurement, StepTime};
+pub use measurement::{Measurement, Occupancy, StepTime};
 pub use model::MeasureOptions;
 pub use runner::Runner;

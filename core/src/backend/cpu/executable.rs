@@ -179,6 +179,7 @@ impl Executable for CpuExecutable {
             algorithm: lowered.kernel.algorithm(),
             multiplications: lowered.kernel.multiplications(),
             convolution: lowered.kernel.convolution().copied(),
+            is_transfer: false,
         });
         describe.collect()
     }

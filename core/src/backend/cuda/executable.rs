@@ -260,6 +260,7 @@ impl Executable for CudaExecutable {
             algorithm: lowered.algorithm(),
             multiplications: lowered.multiplications(),
             convolution: lowered.convolution(),
+            is_transfer: matches!(lowered.work, Work::Upload { .. } | Work::Download { .. }),
         });
         describe.collect()
     }
