@@ -103,7 +103,7 @@ impl NativeEngine {
     ) -> NativePending {
         let submit = || {
             let engine = self.engine()?;
-            let inputs = inputs.into_iter().map(NativeInput::into_tensor).collect::<Result<_>>()?;
+            let inputs: Vec<_> = inputs.into_iter().map(NativeInput::into_tensor).collect::<Result<_>>()?;
             engine.submit_tensors(inputs, request.options(engine)?)
         };
         answer(submit(), callback)

@@ -259,9 +259,9 @@ impl Engine {
         let mut tensors = Vec::with_capacity(inputs.len());
         for (name, array) in inputs {
             let name: String = name.extract()?;
-            tensors.push((tensor(&name, &array)?, name));
+            let tensor = tensor(&name, &array)?;
+            tensors.push((name, tensor));
         }
-        let tensors = tensors.into_iter().map(|(tensor, name)| (name, tensor)).collect();
         let options = request_options(py, &self.engine, Task::Run, deadline, options)?;
         let pending = self.engine.submit_tensors(tensors, options);
         pending.map(Request::new).map_err(|error| exception(py, &error))
