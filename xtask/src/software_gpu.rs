@@ -1,9 +1,10 @@
 //! `cargo xtask software-gpu`: runs a command on the software CUDA driver.
 
-use crate::command::{cargo, program, run};
+use crate::command::{cargo, output, program, run};
 use crate::workspace;
 use anyhow::{Context, bail, ensure};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const USAGE: &str = "usage: cargo xtask software-gpu [--seeds N] [--without SYMBOL] -- COMMAND";
 
@@ -60,22 +61,42 @@ pub fn run_on_it(arguments: &[String]) -> anyhow::Result<()> {
     })
 }
 
+/// Runs the command and gives what it prints. Fails as well if it never called the driver.
+pub fn output_on_it(command: &mut Command) -> anyhow::Result<String> {
+    let folder = install(None)?;
+    let calls = folder.join(format!("calls-{}.txt", std::process::id()));
+    let printed = on_it(&folder, command.env("LIBVISION_SWCUDA_TRACE", &calls), output)?;
+    let bytes = std::fs::metadata(&calls).map_or(0, |file| file.len());
+    ensure!(bytes > 0, "the program answered without the software driver");
+    std::fs::remove_file(&calls)?;
+    Ok(printed)
+}
+
 fn run_once(folder: &Path, name: &str, words: &[String], seed: Option<u64>) -> anyhow::Result<()> {
+    let mut command = program(name, words);
+    command.current_dir(std::env::current_dir()?);
+    if let Some(seed) = seed {
+        command.env("LIBVISION_SWCUDA_SEED", seed.to_string());
+    }
+    on_it(folder, &mut command, run)
+}
+
+/// Runs a command with the driver of this folder. Fails if the driver has something to report.
+fn on_it<T>(
+    folder: &Path,
+    command: &mut Command,
+    run: impl FnOnce(&mut Command) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     let reports = folder.join(format!("reports-{}.txt", std::process::id()));
     std::fs::write(&reports, "")?;
     let mut path = vec![folder.to_owned()];
     path.extend(std::env::var_os("LD_LIBRARY_PATH").iter().flat_map(std::env::split_paths));
-    let mut command = program(name, words);
     command
-        .current_dir(std::env::current_dir()?)
         .env("LD_LIBRARY_PATH", std::env::join_paths(path)?)
         .env("LIBVISION_SWCUDA_REPORTS", &reports)
         .env("LIBVISION_CUDA_SEPARATE_TENSORS", "1")
         .env("LIBVISION_REQUIRE_CUDA", "1");
-    if let Some(seed) = seed {
-        command.env("LIBVISION_SWCUDA_SEED", seed.to_string());
-    }
-    let outcome = run(&mut command);
+    let outcome = run(command);
     let found = std::fs::read_to_string(&reports)?;
     std::fs::remove_file(&reports)?;
     ensure!(found.is_empty(), "the software driver reports:\n{found}");

@@ -19,9 +19,9 @@ const LOSSY_EXCEPTIONS: usize = 2;
 
 /// One line: the picture, then names (labels, or nothing) with numbers.
 #[derive(Debug)]
-struct Line {
-    picture: String,
-    values: Vec<(String, f64)>,
+pub struct Line {
+    pub picture: String,
+    pub values: Vec<(String, f64)>,
 }
 
 /// Builds the five programs and compares what they print for each of the three tasks.
@@ -50,6 +50,20 @@ pub fn run_examples() -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What each program prints for the pictures when `output` runs it.
+pub fn lines_of_all(
+    pictures: &[PathBuf],
+    output: impl Fn(&mut Command) -> anyhow::Result<String>,
+) -> anyhow::Result<Vec<(&'static str, Vec<Line>)>> {
+    let folder = EmptyFolder::new("examples")?;
+    let model = workspace::root().join("examples/model");
+    let lines = build(folder.path())?.into_iter().map(|(language, make)| {
+        let text = output(make().arg(&model).args(pictures))?;
+        Ok((language, parse(&text).with_context(|| language.to_owned())?))
+    });
+    lines.collect()
 }
 
 type Program = (&'static str, Box<dyn Fn() -> Command>);
@@ -81,7 +95,8 @@ fn build(folder: &Path) -> anyhow::Result<Vec<Program>> {
     ])
 }
 
-fn pictures(model: &Path) -> anyhow::Result<Vec<PathBuf>> {
+/// The shipped ones, in order.
+pub fn pictures(model: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found: Vec<PathBuf> =
         model.join("pictures").read_dir()?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
     found.sort();

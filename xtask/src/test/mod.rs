@@ -2,6 +2,7 @@
 
 mod empty_folder;
 mod examples;
+mod faces;
 mod packages;
 mod setup;
 mod suites;

@@ -1,6 +1,6 @@
 //! THE list of suites, cheapest first.
 
-use super::{examples, packages, setup};
+use super::{examples, faces, packages, setup};
 use crate::check;
 use crate::command::{cargo, output, run};
 use crate::dist;
@@ -49,6 +49,11 @@ pub const SUITES: &[Suite] = &[
     },
     Suite { name: "node", what: "the npm package in a fresh folder: tests, types", run: packages::node },
     Suite { name: "examples", what: "five languages print the same lines", run: examples::run_examples },
+    Suite {
+        name: "faces",
+        what: "command line and five languages on the software driver, as on the CPU",
+        run: faces::faces,
+    },
 ];
 
 /// Extension modules, which only their hosts can link, and what has a suite of its own.
