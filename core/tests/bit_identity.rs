@@ -31,7 +31,7 @@ const NONE: Activation = Activation::Identity;
 /// Winograd and for none, strided shortcuts, a classifier.
 fn bottlenecks() -> Graph {
     let mut net = Net::new(21);
-    let x = net.input(&[3, 64, 72]);
+    let x = net.input(&[3, 56, 60]);
     let y = net.conv(x, 32, Window::square(7, 2, 3), RELU);
     let mut y = net.node(Op::MaxPool { window: Window::square(3, 2, 1) }, &[y]);
     for (width, stride) in [(32, 1), (32, 2), (48, 2)] {
@@ -48,11 +48,11 @@ fn bottlenecks() -> Graph {
     net.finish()
 }
 
-/// 3x3 layers with stride 2, on so many pixels that Winograd pays and on few, and wide ones on few pixels,
-/// where the smaller Winograd tile pays.
+/// 3x3 layers with stride 2, on so many pixels that Winograd pays and on few, and wide ones on very few pixels,
+/// where the smallest Winograd tile pays.
 fn wide_layers() -> Graph {
     let mut net = Net::new(22);
-    let x = net.input(&[3, 112, 112]);
+    let x = net.input(&[3, 96, 96]);
     let mut y = net.conv(x, 24, Window::square(3, 2, 1), RELU);
     for (channels, stride) in [(48, 2), (64, 1), (96, 2), (128, 2)] {
         y = net.conv(y, channels, Window::square(3, stride, 1), RELU);
@@ -174,6 +174,8 @@ fn the_networks_take_every_algorithm() {
         "winograd f4x4 folded",
         "winograd f2x2",
         "winograd f4x4",
+        "winograd f4x4 at use",
+        "winograd f5x5",
         "winograd f4x4 stride 2",
         "direct",
         "depthwise",

@@ -49,6 +49,7 @@ fn each_set_has_each_family_and_the_portable_one_is_always_usable() {
             "conv2d_winograd_f4",
             "conv2d_winograd_f4s2",
             "conv2d_winograd_f4t4",
+            "conv2d_winograd_f5",
             "pool2d",
             "elementwise",
             "softmax",

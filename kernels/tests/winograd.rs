@@ -40,8 +40,13 @@ fn awkward_sizes() {
             compare_with_reference(case, Lanes::Vector, "winograd", TOLERANCE);
         }
     }
-    for size in [[7, 7], [6, 8], [8, 7]] {
-        compare_with_reference(case(40, 40, 1, size), Lanes::Vector, "winograd f2x2", TOLERANCE);
+    for (size, algorithm) in [
+        ([6, 6], "winograd f2x2"),
+        ([7, 7], "winograd f4x4 at use"),
+        ([8, 7], "winograd f4x4 at use"),
+        ([14, 13], "winograd f5x5"),
+    ] {
+        compare_with_reference(case(40, 40, 1, size), Lanes::Vector, algorithm, TOLERANCE);
     }
     for size in [[56, 56], [55, 57], [54, 60]] {
         for padding in [Padding::uniform(1), Padding::default(), uneven] {
@@ -49,6 +54,24 @@ fn awkward_sizes() {
             let case = Case { window: Window { padding, ..case.window }, ..case };
             compare_with_reference(case, Lanes::Vector, "winograd f4x4 stride 2", TOLERANCE);
         }
+    }
+}
+
+/// Channels that fill no vector, no panel or several chunks, and images that are cut into several blocks.
+#[test]
+fn weights_transformed_at_use() {
+    for algorithm in [ConvAlgorithm::WinogradF4AtUse, ConvAlgorithm::WinogradF5] {
+        let forced = |inputs: usize, outputs: usize, size: [usize; 2], activation: Activation| {
+            let case = case(inputs, outputs, 1, size).epilogue(true, true, activation);
+            Case { algorithm: Some(algorithm), ..case }
+        };
+        for size in [[1, 1], [5, 5], [9, 13], [14, 14], [31, 22]] {
+            for (inputs, outputs) in [(1, 1), (8, 16), (17, 35), (130, 24), (300, 40)] {
+                let case = forced(inputs, outputs, size, Activation::Relu);
+                compare_with_reference(case, Lanes::Vector, algorithm.name(), TOLERANCE);
+            }
+        }
+        check_bits(forced(150, 40, [23, 22], Activation::Silu), Lanes::Vector);
     }
 }
 
@@ -90,8 +113,10 @@ fn stems_are_folded() {
 fn every_epilogue() {
     for activation in Activation::ONE_OF_EACH {
         for (bias, residual) in [(false, false), (false, true), (true, false), (true, true)] {
-            let plain = case(17, 35, 1, [14, 15]).epilogue(bias, residual, activation);
-            compare_with_reference(plain, Lanes::Vector, "winograd f4x4", TOLERANCE);
+            for (size, algorithm) in [([14, 15], "winograd f5x5"), ([28, 27], "winograd f4x4")] {
+                let case = case(17, 35, 1, size).epilogue(bias, residual, activation);
+                compare_with_reference(case, Lanes::Vector, algorithm, TOLERANCE);
+            }
         }
     }
 }
@@ -101,6 +126,7 @@ fn bits_do_not_depend_on_batch_place_or_threads() {
     for case in [
         case(19, 70, 1, [30, 29]).epilogue(true, true, Activation::Relu),
         case(40, 100, 1, [7, 7]).epilogue(true, true, Activation::Silu),
+        case(40, 100, 1, [6, 6]),
         case(24, 130, 1, [14, 14]),
         case(33, 40, 2, [56, 56]).epilogue(true, true, Activation::Relu),
     ] {
@@ -124,7 +150,7 @@ fn the_precise_option_keeps_direct_convolution() {
 
 #[test]
 fn what_is_asked_for_is_done_whatever_it_costs() {
-    for (stride, expected) in [(1, 3), (2, 2), (3, 0)] {
+    for (stride, expected) in [(1, 5), (2, 2), (3, 0)] {
         // Small enough that direct convolution would be taken.
         let case = case(5, 7, stride, [5, 4]);
         let candidates = Conv2d::candidates(&Layer::new(case, 0).geometry, false);
@@ -148,7 +174,7 @@ fn an_algorithm_that_cannot_compute_it_is_refused() {
             case(8, 8, 1, [9, 9]),
             false,
             ConvAlgorithm::WinogradF4Stride2,
-            "direct, winograd f2x2, winograd f4x4",
+            "direct, winograd f2x2, winograd f4x4, winograd f4x4 at use, winograd f5x5",
         ),
         (case(8, 8, 1, [9, 9]), true, ConvAlgorithm::WinogradF2, ""),
         (case(8, 8, 1, [9, 9]).grouped(8), false, ConvAlgorithm::Direct, ""),
@@ -165,7 +191,7 @@ fn an_algorithm_that_cannot_compute_it_is_refused() {
 #[test]
 fn the_border_of_direct_convolution_is_too_small() {
     let set = usable_sets().last().expect("portable");
-    let layer = Layer::new(case(32, 32, 1, [15, 15]), 1);
+    let layer = Layer::new(case(32, 32, 1, [13, 13]), 1);
     let mut spec = layer.spec(set, Lanes::Vector);
     let precise = ConvOptions { precise: true, ..ConvOptions::default() };
     spec.input = spec.input.with_border(Conv2d::input_border(set, &layer.geometry, precise));

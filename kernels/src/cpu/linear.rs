@@ -103,7 +103,7 @@ impl Linear {
         let width = panel.vectors * lanes;
         let columns = width.min(self.out_features - first);
         let tiles = rows.len().div_ceil(self.set.tiles.rows());
-        let level = self.set.tiles.choose(panel.vectors, lanes, tiles);
+        let level = self.set.tiles.choose(panel.vectors, lanes, tiles, rows.len() / tiles.max(1));
         let weights = self.packing.weights[unit.weights..].as_ptr();
         // A panel that ends beyond the last output goes through a buffer: in `y` the next row follows.
         let is_whole = columns == width;

@@ -1,8 +1,8 @@
 //! The table of CPU kernels: dispatch, tests and benches read it.
 
 use super::conv2d::{
-    F23, F43, F44, FilterTransform, Grouped, GroupedFn, InputTransform, Middle, Outer, OutputTransform,
-    WinogradKernels,
+    F23, F43, F43AtUse, F44, F53, FilterTransform, Grouped, GroupedFn, InputTransform, Middle, Outer,
+    OutputTransform, Transforms, WinogradKernels,
 };
 use super::elementwise::{ElementwiseFn, Run};
 use super::gemm::{PrefetchLevel, Tile, TileFn, TileKernels};
@@ -135,19 +135,46 @@ const fn kernel_set<E: Entry>(
             E::enter::<Grouped<8>>,
         ],
         winograd: WinogradKernels {
-            filter: E::enter::<FilterTransform>,
-            f2: (E::enter::<InputTransform<F23, F23, 4, 4>>, E::enter::<OutputTransform<4, 2>>),
-            f4: (E::enter::<InputTransform<F43, F43, 6, 6>>, E::enter::<OutputTransform<6, 4>>),
-            f4_taps_4: (E::enter::<InputTransform<F44, F44, 7, 7>>, E::enter::<OutputTransform<7, 4>>),
-            f4_stride_2: (
-                [
+            f2: Transforms {
+                inputs: [E::enter::<InputTransform<F23, F23, 4, 4>>],
+                filters: [E::enter::<FilterTransform<F23, F23, 3, 4, 4>>],
+                output: E::enter::<OutputTransform<4, 2>>,
+            },
+            f4: Transforms {
+                inputs: [E::enter::<InputTransform<F43, F43, 6, 6>>],
+                filters: [E::enter::<FilterTransform<F43, F43, 3, 6, 6>>],
+                output: E::enter::<OutputTransform<6, 4>>,
+            },
+            f4_at_use: Transforms {
+                inputs: [E::enter::<InputTransform<F43AtUse, F43AtUse, 6, 6>>],
+                filters: [E::enter::<FilterTransform<F43AtUse, F43AtUse, 3, 6, 6>>],
+                output: E::enter::<OutputTransform<6, 4>>,
+            },
+            f4_taps_4: Transforms {
+                inputs: [E::enter::<InputTransform<F44, F44, 7, 7>>],
+                filters: [E::enter::<FilterTransform<F44, F44, 4, 7, 7>>],
+                output: E::enter::<OutputTransform<7, 4>>,
+            },
+            f5: Transforms {
+                inputs: [E::enter::<InputTransform<F53, F53, 7, 7>>],
+                filters: [E::enter::<FilterTransform<F53, F53, 3, 7, 7>>],
+                output: E::enter::<OutputTransform<7, 5>>,
+            },
+            f4_stride_2: Transforms {
+                inputs: [
                     E::enter::<InputTransform<Outer, Outer, 5, 5>>,
                     E::enter::<InputTransform<Outer, Middle, 5, 4>>,
                     E::enter::<InputTransform<Middle, Outer, 4, 5>>,
                     E::enter::<InputTransform<Middle, Middle, 4, 4>>,
                 ],
-                E::enter::<OutputTransform<5, 4>>,
-            ),
+                filters: [
+                    E::enter::<FilterTransform<Outer, Outer, 3, 5, 5>>,
+                    E::enter::<FilterTransform<Outer, Middle, 3, 5, 4>>,
+                    E::enter::<FilterTransform<Middle, Outer, 3, 4, 5>>,
+                    E::enter::<FilterTransform<Middle, Middle, 3, 4, 4>>,
+                ],
+                output: E::enter::<OutputTransform<5, 4>>,
+            },
         },
         max_pool: E::enter::<MaxPool>,
         average_pool: E::enter::<AveragePool>,
@@ -169,6 +196,7 @@ static PORTABLE: KernelSet = kernel_set::<Portable>(
         "f32_conv2d_winograd_f4_16x8_portable" 16 x 8,
         "f32_conv2d_winograd_f4s2_16x8_portable" 16 x 8,
         "f32_conv2d_winograd_f4t4_16x8_portable" 16 x 8,
+        "f32_conv2d_winograd_f5_25x8_portable" 25 x 8,
         "f32_pool2d_1x8_portable" 1 x 8,
         "f32_elementwise_1x8_portable" 1 x 8,
         "f32_softmax_1x8_portable" 1 x 8,
@@ -193,6 +221,7 @@ static AVX2: KernelSet = kernel_set::<super::simd::Avx2Fma>(
         "f32_conv2d_winograd_f4_16x8_avx2" 16 x 8,
         "f32_conv2d_winograd_f4s2_16x8_avx2" 16 x 8,
         "f32_conv2d_winograd_f4t4_16x8_avx2" 16 x 8,
+        "f32_conv2d_winograd_f5_25x8_avx2" 25 x 8,
         "f32_pool2d_1x8_avx2" 1 x 8,
         "f32_elementwise_1x8_avx2" 1 x 8,
         "f32_softmax_1x8_avx2" 1 x 8,
@@ -220,6 +249,7 @@ static AVX512: KernelSet = kernel_set::<super::simd::Avx512>(
         "f32_conv2d_winograd_f4_16x16_avx512" 16 x 16,
         "f32_conv2d_winograd_f4s2_16x16_avx512" 16 x 16,
         "f32_conv2d_winograd_f4t4_16x16_avx512" 16 x 16,
+        "f32_conv2d_winograd_f5_25x16_avx512" 25 x 16,
         "f32_pool2d_1x16_avx512" 1 x 16,
         "f32_elementwise_1x16_avx512" 1 x 16,
         "f32_softmax_1x16_avx512" 1 x 16,
@@ -247,6 +277,7 @@ static NEON: KernelSet = kernel_set::<super::simd::Neon>(
         "f32_conv2d_winograd_f4_16x8_neon" 16 x 8,
         "f32_conv2d_winograd_f4s2_16x8_neon" 16 x 8,
         "f32_conv2d_winograd_f4t4_16x8_neon" 16 x 8,
+        "f32_conv2d_winograd_f5_25x8_neon" 25 x 8,
         "f32_pool2d_1x8_neon" 1 x 8,
         "f32_elementwise_1x8_neon" 1 x 8,
         "f32_softmax_1x8_neon" 1 x 8,

@@ -289,7 +289,7 @@ mod tests {
         let wrong = TunedConv2d { algorithm: ConvAlgorithm::WinogradF4Stride2, ..tuning.choices[0].clone() };
         let error = Tuning { choices: vec![wrong], ..tuning }.check_size(&known).expect_err("stride 1");
         assert!(
-            error.message().contains("expected one of [direct, winograd f2x2, winograd f4x4]"),
+            error.message().contains("expected one of [direct, winograd f2x2, winograd f4x4,"),
             "{error}"
         );
     }

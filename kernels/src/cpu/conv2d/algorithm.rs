@@ -9,16 +9,22 @@ pub enum ConvAlgorithm {
     WinogradF2,
     /// Winograd's for 3x3 windows, tiles of 4x4 outputs.
     WinogradF4,
-    /// The same for stride 2.
+    /// The same, with weights that are transformed each time they are used: fewer bytes come from memory.
+    WinogradF4AtUse,
+    /// Winograd's for 3x3 windows, tiles of 5x5 outputs, with weights that are transformed in the same way.
+    WinogradF5,
+    /// Winograd's for 3x3 windows and stride 2, tiles of 4x4 outputs.
     WinogradF4Stride2,
 }
 
 impl ConvAlgorithm {
     /// All of them.
-    pub const ALL: [ConvAlgorithm; 4] = [
+    pub const ALL: [ConvAlgorithm; 6] = [
         ConvAlgorithm::Direct,
         ConvAlgorithm::WinogradF2,
         ConvAlgorithm::WinogradF4,
+        ConvAlgorithm::WinogradF4AtUse,
+        ConvAlgorithm::WinogradF5,
         ConvAlgorithm::WinogradF4Stride2,
     ];
 
@@ -28,6 +34,8 @@ impl ConvAlgorithm {
             ConvAlgorithm::Direct => "direct",
             ConvAlgorithm::WinogradF2 => "winograd f2x2",
             ConvAlgorithm::WinogradF4 => "winograd f4x4",
+            ConvAlgorithm::WinogradF4AtUse => "winograd f4x4 at use",
+            ConvAlgorithm::WinogradF5 => "winograd f5x5",
             ConvAlgorithm::WinogradF4Stride2 => "winograd f4x4 stride 2",
         }
     }

@@ -10,7 +10,8 @@ mod winograd;
 pub use algorithm::ConvAlgorithm;
 pub(crate) use grouped::{Grouped, GroupedFn};
 pub(crate) use winograd::{
-    F23, F43, F44, FilterTransform, InputTransform, Middle, Outer, OutputTransform, WinogradKernels,
+    F23, F43, F43AtUse, F44, F53, FilterTransform, InputTransform, Middle, Outer, OutputTransform,
+    Transforms, WinogradKernels,
 };
 
 use super::layout::BlockedShape;
@@ -64,7 +65,7 @@ pub struct Conv2d {
 enum Algorithm {
     Direct(Direct),
     Grouped(GroupedConv),
-    Winograd(Winograd),
+    Winograd(Box<Winograd>),
     Folded(Box<Folded>),
 }
 
@@ -105,7 +106,7 @@ impl Conv2d {
         let algorithm = if let Some(grouped) = GroupedConv::new(set, &spec, weights, bias) {
             Algorithm::Grouped(grouped)
         } else if let Some(scheme) = scheme(g, spec.options).filter(|_| spec.input.lanes == set.lanes) {
-            Algorithm::Winograd(Winograd::new(set, scheme, &spec, weights, bias))
+            Algorithm::Winograd(Box::new(Winograd::new(set, scheme, &spec, weights, bias)))
         } else if let Some(folded) = Folded::new(set, &spec, weights, bias) {
             Algorithm::Folded(Box::new(folded))
         } else {

@@ -76,7 +76,7 @@ impl Gemm {
     ) {
         let (set, lanes) = (self.set, self.set.lanes);
         let tiles = pixels.len().div_ceil(set.tiles.rows());
-        let mut level = set.tiles.choose(panel.vectors, lanes, tiles);
+        let mut level = set.tiles.choose(panel.vectors, lanes, tiles, pixels.len() / tiles.max(1));
         if is_first_pass && panel.vectors == set.tiles.vectors {
             level = set.tiles.fresh.unwrap_or(level);
         }

@@ -259,14 +259,14 @@ impl TileKernels {
     /// The tiles for panels of `vectors` vectors which fetch most of the next panel's weights during
     /// `tiles` passes over one. Three quarters of it: more makes no difference or evicts what is in use.
     ///
-    /// They serve `tiles` tiles of nearly equal height, as few as the pixels allow.
-    pub(crate) fn choose(&self, vectors: usize, lanes: usize, tiles: usize) -> PrefetchLevel {
+    /// They serve tiles of at least `rows` pixels.
+    pub(crate) fn choose(&self, vectors: usize, lanes: usize, tiles: usize, rows: usize) -> PrefetchLevel {
         if vectors != self.vectors {
             return self.narrow;
         }
         let lines_per_segment = vectors * lanes * lanes / 16;
         let needed = (lines_per_segment * 3).div_ceil(tiles.max(1) * 4);
-        let level = self.wide.iter().find(|level| level.lines >= needed);
+        let level = self.wide.iter().find(|level| level.lines >= needed && level.lowest <= rows);
         *level.unwrap_or(&self.wide[self.wide.len() - 1])
     }
 }
@@ -282,7 +282,7 @@ mod tests {
             for pixels in 1..1000usize {
                 let tiles = pixels.div_ceil(set.tiles.rows());
                 for vectors in [1, set.tiles.vectors] {
-                    let level = set.tiles.choose(vectors, set.lanes, tiles);
+                    let level = set.tiles.choose(vectors, set.lanes, tiles, pixels / tiles);
                     for tile in 0..tiles {
                         let rows = part(pixels, tiles, tile).len();
                         assert!(level.by_rows.get(rows - level.lowest).is_some(), "{pixels} {}", set.isa);

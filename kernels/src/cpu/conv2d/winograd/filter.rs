@@ -1,121 +1,176 @@
-//! The transform of the weights, `G g G^T`, once, a vector of filters at a time.
+//! The transform of the weights, `G g G^T`, a vector of filters and a row of points at a time.
 
-use super::scheme::{MAX_TAPS, Scheme};
-use crate::cpu::gemm::{AlignedFloats, Panel};
-use crate::cpu::simd::{Kernel, MAX_LANES, Vector};
-use crate::cpu::variants::KernelSet;
-use crate::cpu::weight::Weight;
+use super::input::{F23, F43, F43AtUse, F44, F53, Middle, Outer};
+use crate::cpu::simd::{Kernel, Vector, unroll};
+use std::marker::PhantomData;
 
-/// Most points along one axis.
-const MAX_POINTS: usize = 7;
-
-/// Filters of one input channel for a vector of output channels, and where their points go. Offsets are in floats.
+/// Filters of a panel, in vectors of output channels, and where the points of one row go. Offsets are in floats.
 ///
 /// # Safety
-/// `taps` must hold the taps, `targets` an offset per pair of points, and `target` a vector at each.
+/// There must be such a row. `taps` must hold the filters; `targets` must hold an offset for each point of the row, and
+/// `target` as many vectors at each as there are vectors of filters.
 pub(crate) struct FilterPatch {
-    /// `[tap][MAX_LANES]`, with `side` rows and columns of taps.
-    taps: *const f32,
-    side: usize,
-    down: &'static [[f64; MAX_TAPS]],
-    across: &'static [[f64; MAX_TAPS]],
-    target: *mut f32,
-    targets: *const usize,
+    /// The row of points.
+    pub(super) row: usize,
+    /// Vectors of filters: for each input channel those of the panel.
+    pub(super) vectors: usize,
+    /// `[vector][tap][lane]`
+    pub(super) taps: *const f32,
+    pub(super) target: *mut f32,
+    pub(super) targets: *const usize,
 }
 
 pub(crate) type FilterFn = unsafe fn(&FilterPatch);
 
-/// The transform of filters.
-pub(crate) struct FilterTransform;
+/// A transform of `R` taps to `P` points.
+pub(crate) trait Taps<const R: usize, const P: usize> {
+    /// The factors of the taps for each point.
+    const FACTORS: [[f32; R]; P];
 
-impl Kernel for FilterTransform {
+    #[inline(always)]
+    unsafe fn transform<V: Vector>(g: [V; R]) -> [V; P] {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            let mut points = [V::splat(0.0); P];
+            unroll!(p < P, {
+                unroll!(t < R, {
+                    if Self::FACTORS[p][t] != 0.0 {
+                        points[p] = V::splat(Self::FACTORS[p][t]).mul_add(g[t], points[p]);
+                    }
+                });
+            });
+            points
+        }
+    }
+}
+
+impl Taps<3, 4> for F23 {
+    const FACTORS: [[f32; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
+}
+
+impl Taps<3, 6> for F43 {
+    const FACTORS: [[f32; 3]; 6] = [
+        [1.0 / 4.0, 0.0, 0.0],
+        [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
+        [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+        [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+        [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+        [0.0, 0.0, 1.0],
+    ];
+}
+
+/// Those of F(4, 3) without the factors that the samples are multiplied by.
+impl Taps<3, 6> for F43AtUse {
+    const FACTORS: [[f32; 3]; 6] = [
+        [1.0, 0.0, 0.0],
+        [1.0, 1.0, 1.0],
+        [1.0, -1.0, 1.0],
+        [1.0, 2.0, 4.0],
+        [1.0, -2.0, 4.0],
+        [0.0, 0.0, 1.0],
+    ];
+
+    #[inline(always)]
+    unsafe fn transform<V: Vector>(g: [V; 3]) -> [V; 6] {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            let two = V::splat(2.0);
+            let (even, even2) = (g[0].add(g[2]), V::splat(4.0).mul_add(g[2], g[0]));
+            [
+                g[0],
+                even.add(g[1]),
+                even.sub(g[1]),
+                two.mul_add(g[1], even2),
+                two.mul_sub_from(g[1], even2),
+                g[2],
+            ]
+        }
+    }
+}
+
+/// Those of F(4, 4) with three taps, without the factors that the samples are multiplied by.
+impl Taps<3, 7> for F53 {
+    const FACTORS: [[f32; 3]; 7] = [
+        [1.0, 0.0, 0.0],
+        [1.0, 1.0, 1.0],
+        [1.0, -1.0, 1.0],
+        [1.0, 2.0, 4.0],
+        [1.0, -2.0, 4.0],
+        [0.0, 0.0, 1.0],
+        [4.0, 2.0, 1.0],
+    ];
+
+    #[inline(always)]
+    unsafe fn transform<V: Vector>(g: [V; 3]) -> [V; 7] {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            let [first, sum, difference, sum2, difference2, last] = F43AtUse::transform(g);
+            let half = V::splat(4.0).mul_add(g[0], V::splat(2.0).mul_add(g[1], g[2]));
+            [first, sum, difference, sum2, difference2, last, half]
+        }
+    }
+}
+
+impl Taps<4, 7> for F44 {
+    const FACTORS: [[f32; 4]; 7] = [
+        [-0.5, 0.0, 0.0, 0.0],
+        [-1.0 / 3.0, -1.0 / 3.0, -1.0 / 3.0, -1.0 / 3.0],
+        [1.0 / 9.0, -1.0 / 9.0, 1.0 / 9.0, -1.0 / 9.0],
+        [1.0 / 36.0, 2.0 / 36.0, 4.0 / 36.0, 8.0 / 36.0],
+        [-1.0 / 60.0, 2.0 / 60.0, -4.0 / 60.0, 8.0 / 60.0],
+        [0.0, 0.0, 0.0, 1.0],
+        [32.0 / 45.0, 16.0 / 45.0, 8.0 / 45.0, 4.0 / 45.0],
+    ];
+}
+
+impl Taps<3, 5> for Outer {
+    const FACTORS: [[f32; 3]; 5] = [
+        [0.5, 0.0, 0.0],
+        [-0.5, 0.0, -0.5],
+        [-1.0 / 6.0, 0.0, 1.0 / 6.0],
+        [1.0 / 6.0, 0.0, 1.0 / 3.0],
+        [0.0, 0.0, 1.0],
+    ];
+}
+
+impl Taps<3, 4> for Middle {
+    const FACTORS: [[f32; 3]; 4] =
+        [[0.0, 0.5, 0.0], [0.0, -0.5, 0.0], [0.0, -1.0 / 6.0, 0.0], [0.0, 1.0 / 6.0, 0.0]];
+}
+
+/// The transform of filters with `R` rows and columns by `LY` along columns, one point of it, and by `LX` along rows.
+pub(crate) struct FilterTransform<LY, LX, const R: usize, const PY: usize, const PX: usize>(
+    PhantomData<(LY, LX)>,
+);
+
+impl<LY: Taps<R, PY>, LX: Taps<R, PX>, const R: usize, const PY: usize, const PX: usize> Kernel
+    for FilterTransform<LY, LX, R, PY, PX>
+{
     type Arguments = FilterPatch;
 
     #[inline(always)]
     unsafe fn run<V: Vector>(patch: &FilterPatch) {
         // SAFETY: passed on to the caller.
         unsafe {
-            let mut columns = [[V::splat(0.0); MAX_TAPS]; MAX_POINTS];
-            for (point, factors) in columns.iter_mut().zip(patch.down) {
-                for (x, value) in point.iter_mut().enumerate().take(patch.side) {
-                    for (y, factor) in factors.iter().enumerate().take(patch.side) {
-                        let tap = V::load(patch.taps.add((y * patch.side + x) * MAX_LANES));
-                        *value = tap.mul_add(V::splat(*factor as f32), *value);
-                    }
-                }
-            }
-            let mut targets = patch.targets;
-            for column in &columns[..patch.down.len()] {
-                for factors in patch.across {
-                    let mut sum = V::splat(0.0);
-                    for (value, factor) in column.iter().zip(factors) {
-                        sum = value.mul_add(V::splat(*factor as f32), sum);
-                    }
-                    sum.store(patch.target.add(*targets));
-                    targets = targets.add(1);
-                }
-            }
-        }
-    }
-}
-
-/// Where the products of one input channel have their weights.
-pub(super) struct Weights<'a, W> {
-    /// Plain `[out_channels, in_channels, taps, taps]`.
-    pub(super) plain: &'a [W],
-    pub(super) in_channels: usize,
-    pub(super) out_channels: usize,
-}
-
-/// Packs `[panel][point][input][channel of the panel]`. `row` gives, for (point, phase, input channel), the
-/// number of the input among all inputs of the panel's points.
-pub(super) fn pack<W: Weight>(
-    set: &KernelSet,
-    scheme: &'static Scheme,
-    panels: &[Panel],
-    weights: &Weights<W>,
-    row: impl Fn(usize, usize, usize) -> usize,
-) -> AlignedFloats {
-    let lanes = set.lanes;
-    let per_channel = scheme.products() * weights.in_channels;
-    let blocks: usize = panels.iter().map(|panel| panel.vectors).sum();
-    let mut packed = AlignedFloats::zeroed(blocks * lanes * per_channel);
-    for panel in panels {
-        let (first, width) = (panel.first_block * lanes, panel.vectors * lanes);
-        let target = &mut packed[first * per_channel..(first + width) * per_channel];
-        for channel in 0..weights.in_channels {
-            for vector in 0..panel.vectors {
-                let outputs = first + vector * lanes..weights.out_channels.min(first + (vector + 1) * lanes);
-                let mut taps = [[0.0; MAX_LANES]; MAX_TAPS * MAX_TAPS];
-                let size = scheme.taps * scheme.taps;
-                for (lane, output) in outputs.enumerate() {
-                    let filter = &weights.plain[(output * weights.in_channels + channel) * size..][..size];
-                    taps.iter_mut().zip(filter).for_each(|(tap, weight)| tap[lane] = weight.value());
-                }
-                let lines = scheme.lines.iter().flat_map(|down| scheme.lines.iter().map(move |x| (down, x)));
-                for (phase, (down, across)) in lines.enumerate() {
-                    let mut targets = [0; MAX_POINTS * MAX_POINTS];
-                    let points =
-                        (0..down.filter.len()).flat_map(|y| (0..across.filter.len()).map(move |x| (y, x)));
-                    for (to, (y, x)) in targets.iter_mut().zip(points) {
-                        *to = row(y * scheme.points() + x, phase, channel) * width + vector * lanes;
-                    }
-                    let targets = &targets[..down.filter.len() * across.filter.len()];
-                    assert!(targets.iter().all(|to| to + lanes <= target.len()), "a point beyond the panel");
-                    let patch = FilterPatch {
-                        taps: taps.as_flattened().as_ptr(),
-                        side: scheme.taps,
-                        down: down.filter,
-                        across: across.filter,
-                        target: target.as_mut_ptr(),
-                        targets: targets.as_ptr(),
-                    };
-                    // SAFETY: all targets are in the panel; a kernel set exists only where the CPU has its
-                    // instructions.
-                    unsafe { (set.winograd.filter)(&patch) };
-                }
+            let mut factors = [V::splat(0.0); R];
+            unroll!(y < R, { factors[y] = V::splat(LY::FACTORS[patch.row][y]) });
+            let mut targets = [patch.target; PX];
+            unroll!(x < PX, { targets[x] = patch.target.add(*patch.targets.add(x)) });
+            let mut taps = patch.taps;
+            for vector in 0..patch.vectors {
+                let mut g = [V::splat(0.0); R];
+                unroll!(x < R, {
+                    g[x] = factors[0].mul(V::load(taps.add(x * V::LANES)));
+                    unroll!(y < R, {
+                        if y > 0 {
+                            g[x] = factors[y].mul_add(V::load(taps.add((y * R + x) * V::LANES)), g[x]);
+                        }
+                    });
+                });
+                let points = LX::transform(g);
+                unroll!(x < PX, { points[x].store(targets[x].add(vector * V::LANES)) });
+                taps = taps.add(R * R * V::LANES);
             }
         }
     }
-    packed
 }

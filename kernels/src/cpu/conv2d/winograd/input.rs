@@ -30,6 +30,10 @@ pub(crate) struct F23;
 pub(crate) struct F43;
 /// For F(4, 4).
 pub(crate) struct F44;
+/// For F(4, 3) with filters that are transformed at use.
+pub(crate) struct F43AtUse;
+/// For F(5, 3), whose filters are transformed at use.
+pub(crate) struct F53;
 /// For F(4, 2), outer taps of a filter with stride 2.
 pub(crate) struct Outer;
 /// For F(4, 2), middle tap: there is no product at infinity.
@@ -65,6 +69,39 @@ impl Samples<6> for F43 {
                 two.mul_sub_from(odd2, even2),
                 four.mul_add(d[1], five.mul_sub_from(d[3], d[5])),
             ]
+        }
+    }
+}
+
+impl Samples<6> for F43AtUse {
+    const STEP: usize = 1;
+
+    /// As for F(4, 3), and the factors that are left out of the filters.
+    #[inline(always)]
+    unsafe fn transform<V: Vector>(d: [V; 6]) -> [V; 6] {
+        const FACTORS: [f32; 6] = [1.0 / 4.0, -1.0 / 6.0, -1.0 / 6.0, 1.0 / 24.0, 1.0 / 24.0, 1.0];
+        // SAFETY: passed on to the caller.
+        unsafe {
+            let mut points = F43::transform(d);
+            unroll!(i < 6, { points[i] = points[i].mul(V::splat(FACTORS[i])) });
+            points
+        }
+    }
+}
+
+impl Samples<7> for F53 {
+    const STEP: usize = 1;
+
+    /// As for F(4, 4), and the factors that are left out of the filters.
+    #[inline(always)]
+    unsafe fn transform<V: Vector>(d: [V; 7]) -> [V; 7] {
+        const FACTORS: [f32; 7] =
+            [-1.0 / 2.0, -1.0 / 3.0, 1.0 / 9.0, 1.0 / 36.0, -1.0 / 60.0, 1.0, 8.0 / 45.0];
+        // SAFETY: passed on to the caller.
+        unsafe {
+            let mut points = F44::transform(d);
+            unroll!(i < 7, { points[i] = points[i].mul(V::splat(FACTORS[i])) });
+            points
         }
     }
 }

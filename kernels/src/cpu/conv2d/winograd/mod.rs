@@ -1,57 +1,73 @@
 //! Winograd convolution of small windows.
 //!
-//! For each block of tiles: transform the input into `V[point][phase][channel block][tile][lane]`, which
+//! For each block of tiles: transform the input into V, by point, channel block, tile and lane, which
 //! stays in the second-level cache; then for each panel of output channels run one small matrix product
-//! per point into `products[point][tile][channel]` and transform that panel's output at once.
+//! per point into `products[point][tile][channel]` and transform that panel's output at once. Where tiles are
+//! few, a chunk of the panel's weights is transformed just before its products: see [`Scheme`].
 
 mod filter;
 mod input;
 mod output;
 mod points;
+mod products;
 mod scheme;
+mod weights;
 
 pub(crate) use filter::{FilterFn, FilterTransform};
-pub(crate) use input::{F23, F43, F44, InputFn, InputTransform, Middle, Outer};
+pub(crate) use input::{F23, F43, F43AtUse, F44, F53, InputFn, InputTransform, Middle, Outer};
 pub(crate) use output::{OutputFn, OutputTransform};
 pub(crate) use scheme::{F4_TAPS_4, Scheme, choose, direct_cost, suitable};
 
 use super::Conv2dSpec;
-use crate::cpu::gemm::{AlignedFloats, Finish, Panel, TileArguments, split_panels};
+use crate::cpu::gemm::{AlignedFloats, Finish, Panel, split_panels};
 use crate::cpu::layout::BlockedShape;
+use crate::cpu::simd::prefetch;
 use crate::cpu::variants::KernelSet;
 use crate::cpu::weight::Weight;
 use crate::parallel::{Parallel, Parts, Task, part};
 use input::InputPatch;
 use output::OutputTile;
-use points::{PointTable, SKEW};
-use std::ops::Range;
+use points::PointTable;
+use products::Products;
+use scheme::{MAX_TILES, WeightTransform};
+use weights::{Plain, WeightLayout};
 
 /// Floats of V and products together: with the weights in use they fit the second-level cache.
 const BLOCK_FLOATS: usize = 1 << 18;
-/// Tiles of the largest block.
-const MAX_TILES: usize = 48;
 /// Floats at the start of a workspace, a cache line: the first says which block of tiles V holds.
 const HEADER: usize = 16;
+/// Floats of a cache line.
+const FLOATS_PER_LINE: usize = 16;
 /// Tasks per thread where panels are split.
 const TASKS_PER_THREAD: usize = 2;
 
+/// The transforms of a scheme, of inputs and filters one for each pair of lines, down and across.
+pub(crate) struct Transforms<const N: usize> {
+    pub(crate) inputs: [InputFn; N],
+    pub(crate) filters: [FilterFn; N],
+    pub(crate) output: OutputFn,
+}
+
 /// The transforms of an instruction set.
 pub(crate) struct WinogradKernels {
-    pub(crate) filter: FilterFn,
-    pub(crate) f2: (InputFn, OutputFn),
-    pub(crate) f4: (InputFn, OutputFn),
-    pub(crate) f4_taps_4: (InputFn, OutputFn),
-    /// Input transforms for pairs of lines: outer and middle taps, down and across.
-    pub(crate) f4_stride_2: ([InputFn; 4], OutputFn),
+    pub(crate) f2: Transforms<1>,
+    pub(crate) f4: Transforms<1>,
+    pub(crate) f4_at_use: Transforms<1>,
+    pub(crate) f4_taps_4: Transforms<1>,
+    pub(crate) f5: Transforms<1>,
+    pub(crate) f4_stride_2: Transforms<4>,
 }
 
 impl WinogradKernels {
-    fn of(&self, scheme: &Scheme) -> (&[InputFn], OutputFn) {
-        match (scheme.tile, scheme.stride, scheme.taps) {
-            (2, _, _) => (std::slice::from_ref(&self.f2.0), self.f2.1),
-            (_, 1, 3) => (std::slice::from_ref(&self.f4.0), self.f4.1),
-            (_, 1, _) => (std::slice::from_ref(&self.f4_taps_4.0), self.f4_taps_4.1),
-            _ => (&self.f4_stride_2.0, self.f4_stride_2.1),
+    fn of(&'static self, scheme: &Scheme) -> (&'static [InputFn], &'static [FilterFn], OutputFn) {
+        let of_one = |t: &'static Transforms<1>| (t.inputs.as_slice(), t.filters.as_slice(), t.output);
+        match (scheme.tile, scheme.stride, scheme.taps, scheme.weights) {
+            (2, ..) => of_one(&self.f2),
+            (5, ..) => of_one(&self.f5),
+            (_, 1, 3, WeightTransform::AtLoad) => of_one(&self.f4),
+            (_, 1, 3, WeightTransform::AtUse) => of_one(&self.f4_at_use),
+            (_, 1, ..) => of_one(&self.f4_taps_4),
+            _ => (&self.f4_stride_2.inputs, &self.f4_stride_2.filters, self.f4_stride_2.output),
         }
     }
 }
@@ -70,7 +86,7 @@ pub(super) struct Winograd {
     block_tiles: usize,
     table: PointTable,
     panels: Vec<Panel>,
-    /// `[panel][point][input][channel of the panel]`
+    layout: WeightLayout,
     weights: AlignedFloats,
     bias: AlignedFloats,
     /// Offsets of the tiles of a block in V, in wide products and in narrow ones.
@@ -100,15 +116,16 @@ impl Winograd {
         let (g, lanes) = (&spec.geometry, set.lanes);
         let width = set.tiles.vectors * lanes;
         let per_tile = scheme.products() * spec.input.blocks() * lanes + scheme.points().pow(2) * width;
-        let block_tiles = (BLOCK_FLOATS / per_tile).clamp(set.tiles.rows(), MAX_TILES);
-        let (transforms, _) = set.winograd.of(scheme);
-        let table = PointTable::new(scheme, &spec.input, block_tiles, transforms);
+        let most = (BLOCK_FLOATS / per_tile).clamp(set.tiles.rows(), scheme.most_tiles());
+        let tiles = scheme.tiles(g);
+        let all: usize = tiles.iter().product();
+        // No more than an image needs: V is dense then.
+        let block_tiles = all.div_ceil(all.div_ceil(most));
+        let (inputs, _, _) = set.winograd.of(scheme);
+        let table = PointTable::new(scheme, &spec.input, block_tiles, inputs);
         let panels = split_panels(spec.output.blocks(), set.tiles.vectors);
-        let plain =
-            filter::Weights { plain: weights, in_channels: g.in_channels, out_channels: g.out_channels };
-        let packed = filter::pack(set, scheme, &panels, &plain, |point, phase, channel| {
-            table.input(point, phase, channel)
-        });
+        let layout = WeightLayout::new(set, scheme, &table);
+        let plain = Plain { weights, in_channels: g.in_channels, out_channels: g.out_channels };
         let padding = g.window.padding;
         Self {
             set,
@@ -117,11 +134,12 @@ impl Winograd {
             output: spec.output,
             residual: spec.residual,
             corner: spec.input.pixel(-(padding.top as isize), -(padding.left as isize)),
-            tiles: scheme.tiles(g),
+            tiles,
             block_tiles,
             table,
+            weights: layout.pack(&panels, &plain),
+            layout,
             panels,
-            weights: packed,
             bias: AlignedFloats::padded(bias, spec.output.blocks() * lanes),
             tile_offsets: [lanes, width, lanes].map(|step| (0..block_tiles).map(|t| t * step).collect()),
             finish: Finish::new(spec.epilogue.activation),
@@ -134,23 +152,18 @@ impl Winograd {
 
     pub(super) fn bytes(&self) -> usize {
         let tiles: usize = self.tile_offsets.iter().map(|list| size_of_val(list.as_slice())).sum();
-        self.weights.bytes() + self.bias.bytes() + self.table.bytes() + tiles
+        self.weights.bytes() + self.layout.bytes() + self.bias.bytes() + self.table.bytes() + tiles
     }
 
-    /// Floats of one thread's workspace: header, V, products.
+    /// Floats of one thread's workspace: header, V, weights transformed at use, products.
     fn thread_floats(&self) -> usize {
-        let floats =
-            HEADER + self.table.floats + self.table.points.len() * self.product_stride(self.block_tiles);
+        let products = self.table.points.len() * self.product_stride(self.block_tiles);
+        let floats = HEADER + self.table.floats + self.layout.scratch_floats() + products;
         floats.next_multiple_of(HEADER)
     }
 
     pub(super) fn workspace_len(&self, threads: usize) -> usize {
         threads * self.thread_floats()
-    }
-
-    /// Distance between the products of two points for `count` tiles.
-    fn product_stride(&self, count: usize) -> usize {
-        self.set.tiles.vectors * self.set.lanes * count + SKEW
     }
 
     /// The lengths have been checked.
@@ -190,14 +203,16 @@ impl Winograd {
             // SAFETY: tasks of the same thread do not run at the same time.
             let own = unsafe { workspace.part(start..start + per_thread) };
             let (header, own) = own.split_at_mut(HEADER);
-            let (v, products) = own.split_at_mut(self.table.floats);
+            let (v, own) = own.split_at_mut(self.table.floats);
+            let (scratch, products) = own.split_at_mut(self.layout.scratch_floats());
             if header[0] != block as f32 {
                 self.transform_input(input, spots, v);
                 header[0] = block as f32;
             }
-            for panel in part(self.panels.len(), panel_parts, panels) {
-                self.multiply(panel, spots.len(), v, products);
-                self.transform_output(panel, spots, products, residual, output);
+            let mut floats = Products { v, products, scratch };
+            for panel in &self.panels[part(self.panels.len(), panel_parts, panels)] {
+                self.multiply(*panel, spots.len(), &mut floats);
+                self.transform_output(*panel, spots, floats.products, residual, output);
             }
         });
     }
@@ -225,7 +240,7 @@ impl Winograd {
         for block in 0..self.input.blocks() {
             let source = &input[block * self.input.block_stride()..];
             for (t, spot) in spots.iter().enumerate() {
-                let target = &mut v[(block * self.block_tiles + t) * lanes..];
+                let target = &mut v[self.table.block_offset(block) + t * lanes..];
                 for phase in &self.table.phases {
                     let patch = InputPatch {
                         source: source[spot.input + phase.first..].as_ptr(),
@@ -241,74 +256,23 @@ impl Winograd {
         }
     }
 
-    /// A panel's matrix products, one per transform point.
-    fn multiply(&self, index: usize, count: usize, v: &[f32], products: &mut [f32]) {
-        let (panel, lanes, tiles) = (self.panels[index], self.set.lanes, &self.set.tiles);
-        let width = panel.vectors * lanes;
-        let runs = count.div_ceil(tiles.rows());
-        let level = tiles.choose(panel.vectors, lanes, runs);
-        let [v_offsets, wide, narrow] = &self.tile_offsets;
-        let offsets = if panel.vectors == tiles.vectors { wide } else { narrow };
-        let weights = &self.weights[self.panel_weights(panel)];
-        for (i, point) in self.table.points.iter().enumerate() {
-            let weights = weights[point.first_input * width..].as_ptr();
-            let inputs = point.segments.len() * lanes + point.tails.len() * self.table.tail_length;
-            let next = weights.wrapping_add(inputs * width);
-            let output = products[i * self.product_stride(count)..].as_mut_ptr();
-            let mut arguments = TileArguments {
-                input: v.as_ptr(),
-                input_pixels: v_offsets.as_ptr(),
-                segments: point.segments.as_ptr(),
-                segment_count: point.segments.len(),
-                tails: point.tails.as_ptr(),
-                tail_count: point.tails.len(),
-                tail_length: self.table.tail_length,
-                weights,
-                prefetch: next,
-                ahead: 0,
-                output,
-                output_pixels: offsets.as_ptr(),
-                output_block: lanes,
-                is_plain: true,
-                accumulate: false,
-                bias: std::ptr::null(),
-                residual: std::ptr::null(),
-                residual_pixels: std::ptr::null(),
-                residual_block: 0,
-                finish: Finish::NONE,
-            };
-            for run in 0..runs {
-                let rows = part(count, runs, run);
-                arguments.input_pixels = v_offsets[rows.clone()].as_ptr();
-                arguments.output_pixels = offsets[rows.clone()].as_ptr();
-                // SAFETY: the tables describe V and the products of `count` tiles; a kernel set exists
-                // only where the CPU has its instructions.
-                unsafe { level.tile(rows.len())(&arguments) };
-                arguments.prefetch = arguments.prefetch.wrapping_add(point.segments.len() * level.lines * 16);
-            }
-        }
-    }
-
-    /// Where a panel's weights are.
-    fn panel_weights(&self, panel: Panel) -> Range<usize> {
-        let per_block = self.scheme.products() * self.input.channels * self.set.lanes;
-        panel.first_block * per_block..(panel.first_block + panel.vectors) * per_block
-    }
-
     fn transform_output(
         &self,
-        index: usize,
+        panel: Panel,
         spots: &[Spot],
         products: &[f32],
         residual: Option<&[f32]>,
         output: &Parts,
     ) {
-        let (panel, lanes) = (self.panels[index], self.set.lanes);
-        let (_, transform) = self.set.winograd.of(self.scheme);
+        let lanes = self.set.lanes;
+        let (_, _, transform) = self.set.winograd.of(self.scheme);
         let residual = self.residual.as_ref().zip(residual);
         for vector in 0..panel.vectors {
             let block = panel.first_block + vector;
             for (t, spot) in spots.iter().enumerate() {
+                if let Some(next) = spots.get(t + 1) {
+                    self.prefetch_output(block, next, output);
+                }
                 let place = block * self.output.block_stride() + spot.output;
                 let tile = OutputTile {
                     products: products[(t * panel.vectors + vector) * lanes..].as_ptr(),
@@ -327,6 +291,16 @@ impl Winograd {
                 // SAFETY: `rows` and `columns` keep the tile within the image; tasks have disjoint tiles
                 // or panels; a kernel set exists only where the CPU has its instructions.
                 unsafe { transform(&tile) };
+            }
+        }
+    }
+    /// Asks for the cache lines of a tile's outputs: of a large image none is near.
+    fn prefetch_output(&self, block: usize, spot: &Spot, output: &Parts) {
+        let start = output.start().wrapping_add(block * self.output.block_stride() + spot.output);
+        for row in 0..spot.rows {
+            let row = start.wrapping_add(row * self.output.row_stride());
+            for line in (0..spot.columns * self.set.lanes).step_by(FLOATS_PER_LINE) {
+                prefetch(row.wrapping_add(line));
             }
         }
     }

@@ -72,7 +72,7 @@ impl<const P: usize, const M: usize> Kernel for OutputTransform<P, M> {
     }
 }
 
-/// One axis. The number of points tells the scheme: 4 is F(2, 3), 5 is F(4, 2), 6 is F(4, 3), 7 is F(4, 4).
+/// One axis. The number of points tells the scheme: 4 is F(2, 3), 5 is F(4, 2), 6 is F(4, 3), 7 is F(4, 4) or F(5, 3).
 #[inline(always)]
 unsafe fn line<V: Vector, const P: usize, const M: usize>(m: [V; P]) -> [V; M] {
     // SAFETY: passed on to the caller.
@@ -95,9 +95,15 @@ unsafe fn line<V: Vector, const P: usize, const M: usize>(m: [V; P]) -> [V; M] {
             y[0] = m[0].add(sum).add(sum2);
             y[1] = two.mul_add(difference2, difference);
             y[2] = four.mul_add(sum2, sum);
-            y[3] = eight.mul_add(difference2, difference).add(m[5]);
+            y[3] = eight.mul_add(difference2, difference);
+            if M == 5 {
+                y[4] = V::splat(16.0).mul_add(sum2, sum).add(m[5]);
+                y[4] = V::splat(0.0625).mul_add(m[6], y[4]);
+            } else {
+                y[3] = y[3].add(m[5]);
+            }
             if P == 7 {
-                let [half, quarter, eighth] = [0.5, 0.25, 0.125].map(|factor| V::splat(factor));
+                let (half, quarter, eighth) = (V::splat(0.5), V::splat(0.25), V::splat(0.125));
                 y[0] = y[0].add(m[6]);
                 y[1] = half.mul_add(m[6], y[1]);
                 y[2] = quarter.mul_add(m[6], y[2]);

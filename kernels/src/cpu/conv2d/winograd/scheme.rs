@@ -8,15 +8,21 @@
 
 use crate::geometry::{Conv2dGeometry, Padding};
 
-/// Taps of the longest filter.
-pub(super) const MAX_TAPS: usize = 4;
-
 /// A one-dimensional transform of the samples that some taps of the filter meet.
 pub(super) struct Line {
     /// The first sample, counted from the window's start.
     pub(super) first_sample: usize,
-    /// From the taps of a filter to each point.
-    pub(super) filter: &'static [[f64; MAX_TAPS]],
+    /// Products per tile.
+    pub(super) points: usize,
+}
+
+/// When weights are transformed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WeightTransform {
+    /// Once, when the layer is loaded.
+    AtLoad,
+    /// For every block of tiles: only the taps come from memory, a fraction of the bytes.
+    AtUse,
 }
 
 /// A form of Winograd convolution. It is applied along both axes.
@@ -29,6 +35,7 @@ pub(crate) struct Scheme {
     /// Rows and columns of the filter.
     pub(super) taps: usize,
     pub(super) lines: &'static [Line],
+    pub(super) weights: WeightTransform,
     /// What the transforms of a tile cost, per channel, in multiply-adds.
     input_cost: usize,
     output_cost: usize,
@@ -40,10 +47,8 @@ pub(crate) static F2: Scheme = Scheme {
     tile: 2,
     stride: 1,
     taps: 3,
-    lines: &[Line {
-        first_sample: 0,
-        filter: &[[1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.0], [0.5, -0.5, 0.5, 0.0], [0.0, 0.0, 1.0, 0.0]],
-    }],
+    lines: &[Line { first_sample: 0, points: 4 }],
+    weights: WeightTransform::AtLoad,
     input_cost: 65,
     output_cost: 40,
 };
@@ -54,17 +59,8 @@ pub(crate) static F4: Scheme = Scheme {
     tile: 4,
     stride: 1,
     taps: 3,
-    lines: &[Line {
-        first_sample: 0,
-        filter: &[
-            [0.25, 0.0, 0.0, 0.0],
-            [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0, 0.0],
-            [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0, 0.0],
-            [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0, 0.0],
-            [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0, 0.0],
-            [0.0, 0.0, 1.0, 0.0],
-        ],
-    }],
+    lines: &[Line { first_sample: 0, points: 6 }],
+    weights: WeightTransform::AtLoad,
     input_cost: 200,
     output_cost: 150,
 };
@@ -75,27 +71,8 @@ pub(crate) static F4_STRIDE_2: Scheme = Scheme {
     tile: 4,
     stride: 2,
     taps: 3,
-    lines: &[
-        Line {
-            first_sample: 0,
-            filter: &[
-                [0.5, 0.0, 0.0, 0.0],
-                [-0.5, 0.0, -0.5, 0.0],
-                [-1.0 / 6.0, 0.0, 1.0 / 6.0, 0.0],
-                [1.0 / 6.0, 0.0, 1.0 / 3.0, 0.0],
-                [0.0, 0.0, 1.0, 0.0],
-            ],
-        },
-        Line {
-            first_sample: 1,
-            filter: &[
-                [0.0, 0.5, 0.0, 0.0],
-                [0.0, -0.5, 0.0, 0.0],
-                [0.0, -1.0 / 6.0, 0.0, 0.0],
-                [0.0, 1.0 / 6.0, 0.0, 0.0],
-            ],
-        },
-    ],
+    lines: &[Line { first_sample: 0, points: 5 }, Line { first_sample: 1, points: 4 }],
+    weights: WeightTransform::AtLoad,
     input_cost: 400,
     output_cost: 120,
 };
@@ -106,26 +83,46 @@ pub(crate) static F4_TAPS_4: Scheme = Scheme {
     tile: 4,
     stride: 1,
     taps: 4,
-    lines: &[Line {
-        first_sample: 0,
-        filter: &[
-            [-0.5, 0.0, 0.0, 0.0],
-            [-1.0 / 3.0, -1.0 / 3.0, -1.0 / 3.0, -1.0 / 3.0],
-            [1.0 / 9.0, -1.0 / 9.0, 1.0 / 9.0, -1.0 / 9.0],
-            [1.0 / 36.0, 2.0 / 36.0, 4.0 / 36.0, 8.0 / 36.0],
-            [-1.0 / 60.0, 2.0 / 60.0, -4.0 / 60.0, 8.0 / 60.0],
-            [0.0, 0.0, 0.0, 1.0],
-            [32.0 / 45.0, 16.0 / 45.0, 8.0 / 45.0, 4.0 / 45.0],
-        ],
-    }],
+    lines: &[Line { first_sample: 0, points: 7 }],
+    weights: WeightTransform::AtLoad,
     input_cost: 280,
     output_cost: 250,
 };
 
+/// F(4x4, 3x3), its weights transformed at use.
+pub(crate) static F4_AT_USE: Scheme = Scheme {
+    name: "winograd f4x4 at use",
+    tile: 4,
+    stride: 1,
+    taps: 3,
+    lines: &[Line { first_sample: 0, points: 6 }],
+    weights: WeightTransform::AtUse,
+    input_cost: 230,
+    output_cost: 150,
+};
+
+/// F(5x5, 3x3): points 0, 1, -1, 2, -2, infinity, 1/2. Transformed, its weights would be five times as many.
+pub(crate) static F5: Scheme = Scheme {
+    name: "winograd f5x5",
+    tile: 5,
+    stride: 1,
+    taps: 3,
+    lines: &[Line { first_sample: 0, points: 7 }],
+    weights: WeightTransform::AtUse,
+    input_cost: 320,
+    output_cost: 280,
+};
+
 /// Multiply-adds in whose time one weight comes from memory, which threads share. It also weighs what weights take to load.
 const WEIGHT_COST: usize = 16;
+/// Multiply-adds in whose time a weight is transformed for one point at use.
+const TRANSFORM_COST: usize = 5;
+/// Tiles that are transformed, multiplied and transformed back together, at most.
+pub(super) const MAX_TILES: usize = 48;
+/// The same where weights are transformed at use: the second-level cache holds their points too.
+const MAX_TILES_AT_USE: usize = 16;
 /// Fewer pixels or tiles than this take as long to multiply.
-const LEAST_ROWS: usize = 8;
+const LEAST_ROWS: usize = 4;
 
 impl Scheme {
     pub(crate) fn name(&self) -> &'static str {
@@ -134,12 +131,20 @@ impl Scheme {
 
     /// Points along one axis: those of the first line, which has the most.
     pub(super) fn points(&self) -> usize {
-        self.lines[0].filter.len()
+        self.lines[0].points
     }
 
     /// Products per tile, input channel and output channel.
     pub(super) fn products(&self) -> usize {
-        self.lines.iter().map(|line| line.filter.len()).sum::<usize>().pow(2)
+        self.lines.iter().map(|line| line.points).sum::<usize>().pow(2)
+    }
+
+    /// Tiles of the largest block.
+    pub(super) fn most_tiles(&self) -> usize {
+        match self.weights {
+            WeightTransform::AtLoad => MAX_TILES,
+            WeightTransform::AtUse => MAX_TILES_AT_USE,
+        }
     }
 
     /// Tiles of an output, down and across.
@@ -162,9 +167,16 @@ impl Scheme {
     /// Time for one image, in multiply-adds.
     pub(crate) fn cost(&self, g: &Conv2dGeometry) -> usize {
         let tiles: usize = self.tiles(g).iter().product();
-        let weights = self.products() * g.in_channels * g.out_channels;
+        let products = self.products() * tiles.max(LEAST_ROWS);
+        let weight = match self.weights {
+            WeightTransform::AtLoad => self.products() * WEIGHT_COST,
+            WeightTransform::AtUse => {
+                let times = tiles.div_ceil(self.most_tiles());
+                self.taps * self.taps * WEIGHT_COST + self.products() * TRANSFORM_COST * times
+            }
+        };
         let transforms = tiles * (g.in_channels * self.input_cost + g.out_channels * self.output_cost);
-        weights * (tiles.max(LEAST_ROWS) + WEIGHT_COST) + transforms
+        (products + weight) * g.in_channels * g.out_channels + transforms
     }
 }
 
@@ -179,7 +191,7 @@ pub(crate) fn direct_cost(g: &Conv2dGeometry) -> usize {
 pub(crate) fn suitable(g: &Conv2dGeometry) -> impl Iterator<Item = &'static Scheme> {
     let window = g.window;
     let is_suitable = window.size == [3, 3] && window.dilation == [1, 1] && g.groups == 1;
-    let schemes = [&F2, &F4, &F4_STRIDE_2].into_iter();
+    let schemes = [&F2, &F4, &F4_AT_USE, &F5, &F4_STRIDE_2].into_iter();
     schemes.filter(move |scheme| is_suitable && window.stride == [scheme.stride; 2])
 }
 
@@ -210,8 +222,9 @@ mod tests {
     fn resnet_layers_take_what_was_measured_to_be_fastest() {
         assert_eq!(chosen(64, 56, 1), F4.name);
         assert_eq!(chosen(128, 28, 1), F4.name);
-        assert_eq!(chosen(256, 14, 1), F2.name);
-        assert_eq!(chosen(512, 7, 1), F2.name);
+        assert_eq!(chosen(256, 14, 1), F5.name);
+        assert_eq!(chosen(512, 7, 1), F4_AT_USE.name);
+        assert_eq!(chosen(512, 6, 1), F2.name);
         assert_eq!(chosen(128, 28, 2), F4_STRIDE_2.name);
         assert_eq!(chosen(256, 14, 2), "direct");
         assert_eq!(chosen(512, 7, 2), "direct");
