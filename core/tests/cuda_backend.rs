@@ -117,7 +117,7 @@ fn pictures_become_the_input_that_the_cpu_makes_of_them() {
         .enumerate()
         .map(|(seed, [height, width])| {
             let data = noise(height * width * 3, seed as u32).into_iter().map(|x| (x * 127.0 + 128.0) as u8);
-            Pixels { width, height, data: data.collect() }
+            Pixels { width, height, data: data.collect::<Vec<_>>().into() }
         })
         .collect();
     for (number, spec) in specs().into_iter().enumerate() {
@@ -182,7 +182,7 @@ fn a_picture_that_its_slot_does_not_hold_is_left_to_the_host() {
         let preprocessing = Some(DevicePreprocessing { spec: spec.clone(), slot_bytes });
         compile(&small(), &CompileOptions { preprocessing, ..CompileOptions::default() })
     };
-    let pixels = Pixels { width: 20, height: 20, data: vec![7; 1200] };
+    let pixels = Pixels { width: 20, height: 20, data: vec![7; 1200].into() };
     let loader = with(1 << 16).picture_loader().expect("the device preprocesses");
     let needed = loader.load(&pixels, &mut vec![0; loader.slot_bytes()]).expect("loaded").expect("room");
     assert_eq!(loader.load(&pixels, &mut vec![0; needed - 1]).expect("no failure"), None);

@@ -72,7 +72,7 @@ impl Life {
         let preprocessor = CpuPreprocessor::new(model.preprocess())?;
         let pixels = |seed: u32| {
             let bytes = noise(3 * 12 * 10, seed).into_iter().map(|x| (x * 127.0 + 128.0) as u8);
-            Pixels { width: 10, height: 12, data: bytes.collect() }
+            Pixels { width: 10, height: 12, data: bytes.collect::<Vec<_>>().into() }
         };
         // Every other request is a picture.
         let is_picture = |seed: u32| !seed.is_multiple_of(2);
