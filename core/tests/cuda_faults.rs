@@ -108,7 +108,7 @@ impl Life {
                 let pending = if is_picture(seed) {
                     let Pixels { width, height, data } = pixels(seed);
                     let (format, row_stride) = (PixelFormat::Rgb, 3 * width);
-                    let raw = RawPixels { width, height, format, row_stride, data: data.into() };
+                    let raw = RawPixels { width, height, format, row_stride, data };
                     engine.submit(ImageSource::Pixels(raw), task)?
                 } else {
                     let tensor = Tensor::new(&x.shape_for(1), input(seed))?;
