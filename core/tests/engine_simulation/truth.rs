@@ -214,6 +214,12 @@ impl Truth {
         }
     }
 
+    /// The smallest bucket with room for so many images.
+    fn bucket(&self, images: usize) -> usize {
+        let roomy = self.shape.buckets.iter().copied().filter(|&bucket| bucket >= images);
+        roomy.min().unwrap_or(images)
+    }
+
     fn let_go(&mut self, cost: Cost) -> Decoder {
         self.decode_bytes -= cost.decode_bytes;
         Decoder::Idle
@@ -306,7 +312,7 @@ impl Truth {
                 self.run(now, machine, (*worker, *run, *staging, *size), places);
             }
             Action::Test { worker, run } => {
-                self.begin(now, machine, *run, (*worker, None, self.shape.bucket(1)), Vec::new(), false);
+                self.begin(now, machine, *run, (*worker, None, self.bucket(1)), Vec::new(), false);
                 self.counters.self_tests += 1;
             }
             Action::Rebuild { worker } => {
@@ -432,7 +438,7 @@ impl Truth {
     ) {
         let slots: usize = places.iter().map(|place| place.slots).sum();
         assert!(slots > 0 && slots <= size && size <= self.shape.max_batch_size, "{slots} slots of {size}");
-        assert_eq!(size, self.shape.bucket(slots), "another bucket fits better");
+        assert_eq!(size, self.bucket(slots), "another bucket fits better");
         let half = self.unrun_halves.get_mut(&staging);
         let is_half = half.is_some();
         if let Some(half) = half {
