@@ -202,5 +202,6 @@ fn results_do_not_depend_on_what_lay_in_the_arena() {
         }
     }
     // Both kinds of border must have been tried.
-    assert!(seen.iter().all(|count| *count > 100), "clean and cleared borders: {seen:?}");
+    let least = 30 * usable_sets().count();
+    assert!(seen.iter().all(|count| *count > least), "clean and cleared borders: {seen:?}");
 }
