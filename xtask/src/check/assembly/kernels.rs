@@ -28,15 +28,18 @@ const AVX2: &str = "Avx2Fma";
 const AVX512: &str = "Avx512";
 
 pub const TABLE: &[Row] = &[
-    tiles(AVX512, "Tile<#, 2, 8>", 9..=14, 2, 0),
-    tiles(AVX512, "Tile<#, 2, 32>", 1..=14, 2, 0),
-    tiles(AVX512, "Tile<#, 1, 0>", 1..=14, 1, 0),
-    tiles(AVX2, "Tile<#, 2, 2>", 4..=6, 2, 0),
-    tiles(AVX2, "Tile<#, 2, 8>", 1..=5, 2, 0),
+    tiles(AVX512, "Tile<#, 2, 8, false>", 9..=14, 2, 0),
+    tiles(AVX512, "Tile<#, 2, 32, false>", 1..=14, 2, 0),
+    tiles(AVX512, "Tile<#, 1, 0, false>", 1..=14, 1, 0),
+    tiles(AVX2, "Tile<#, 2, 2, false>", 4..=6, 2, 0),
+    tiles(AVX2, "Tile<#, 2, 8, false>", 1..=5, 2, 0),
     // Weights of the next step, which the compiler loads early: accumulators stay in registers.
-    tiles(AVX2, "Tile<#, 2, 8>", 6..=6, 2, 10),
-    tiles(AVX2, "Tile<#, 1, 0>", 1..=5, 1, 0),
-    tiles(AVX2, "Tile<#, 1, 0>", 6..=6, 1, 12),
+    tiles(AVX2, "Tile<#, 2, 8, false>", 6..=6, 2, 10),
+    // Those that fetch inputs as well.
+    tiles(AVX2, "Tile<#, 2, 2, true>", 1..=5, 2, 0),
+    tiles(AVX2, "Tile<#, 2, 2, true>", 6..=6, 2, 12),
+    tiles(AVX2, "Tile<#, 1, 0, false>", 1..=5, 1, 0),
+    tiles(AVX2, "Tile<#, 1, 0, false>", 6..=6, 1, 12),
     // What the peak of a core is measured with.
     tiles(AVX512, "MultiplyAdds<#>", 6..=6, 1, 0),
     tiles(AVX512, "MultiplyAdds<#>", 12..=12, 1, 0),
@@ -54,6 +57,8 @@ pub const TABLE: &[Row] = &[
     one(AVX512, "InputTransform<F23, F23, 4, 4>", Code::Straight(0), 0),
     one(AVX512, "InputTransform<F43, F43, 6, 6>", Code::Straight(96), 50),
     one(AVX512, "InputTransform<F44, F44, 7, 7>", Code::Straight(224), 130),
+    one(AVX512, "InputTransform<F43AtUse, F43AtUse, 6, 6>", Code::Straight(96), 50),
+    one(AVX512, "InputTransform<F53, F53, 7, 7>", Code::Straight(224), 180),
     one(AVX512, "InputTransform<Outer, Outer, 5, 5>", Code::Straight(50), 0),
     one(AVX512, "InputTransform<Outer, Middle, 5, 4>", Code::Straight(40), 0),
     one(AVX512, "InputTransform<Middle, Outer, 4, 5>", Code::Straight(40), 0),
@@ -62,9 +67,12 @@ pub const TABLE: &[Row] = &[
     one(AVX512, "OutputTransform<5, 4>", Code::Straight(27), 0),
     one(AVX512, "OutputTransform<6, 4>", Code::Straight(30), 20),
     one(AVX512, "OutputTransform<7, 4>", Code::Straight(66), 50),
+    one(AVX512, "OutputTransform<7, 5>", Code::Straight(96), 220),
     one(AVX2, "InputTransform<F23, F23, 4, 4>", Code::Straight(0), 5),
     one(AVX2, "InputTransform<F43, F43, 6, 6>", Code::Straight(96), 120),
     one(AVX2, "InputTransform<F44, F44, 7, 7>", Code::Straight(224), 230),
+    one(AVX2, "InputTransform<F43AtUse, F43AtUse, 6, 6>", Code::Straight(96), 120),
+    one(AVX2, "InputTransform<F53, F53, 7, 7>", Code::Straight(224), 270),
     one(AVX2, "InputTransform<Outer, Outer, 5, 5>", Code::Straight(50), 40),
     one(AVX2, "InputTransform<Outer, Middle, 5, 4>", Code::Straight(40), 25),
     one(AVX2, "InputTransform<Middle, Outer, 4, 5>", Code::Straight(40), 25),
@@ -73,9 +81,10 @@ pub const TABLE: &[Row] = &[
     one(AVX2, "OutputTransform<5, 4>", Code::Straight(27), 60),
     one(AVX2, "OutputTransform<6, 4>", Code::Straight(30), 90),
     one(AVX2, "OutputTransform<7, 4>", Code::Straight(66), 135),
+    one(AVX2, "OutputTransform<7, 5>", Code::Straight(96), 275),
 ];
 
-/// Kernels without sums that must stay in registers: filters are transformed once, at load.
+/// Kernels, with whatever parameters, without sums that must stay in registers; the transforms of filters wait for taps.
 pub const NOT_CHECKED: &[&str] =
     &["FilterTransform", "Run", "MaxPool", "AveragePool", "SumBlock", "SoftmaxRow"];
 
