@@ -1,5 +1,6 @@
 // What the engine promises beyond answers: the scene of ffi/tests/c/engine_features.c, and options.
 import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
 import { after, before, test } from 'node:test'
 import { Engine } from 'libvision'
 import { modelPath, pictures } from './shipped_model.mjs'
@@ -70,7 +71,7 @@ test('the scene', async () => {
 
 test('the cache counts', async () => {
   const keeping = await Engine.create(modelPath, { device: 'cpu', cacheEntries: 4 })
-  for (let i = 0; i < 2; i++) await keeping.classify(picture)
+  for (let i = 0; i < 2; i++) await keeping.classify(await readFile(picture))
   const { hits, misses, joined, evicted, entries, bytes } = keeping.metrics().cache
   assert.deepEqual([hits, misses, joined, evicted, entries], [1, 1, 0, 0, 1])
   assert.ok(bytes > 0)

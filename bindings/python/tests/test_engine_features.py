@@ -65,17 +65,17 @@ def test_the_scene(waiting, png):
     assert memory.host == sum(item.count * item.each for item in memory.items if item.place == "host")
     assert memory.host > metrics.memory_bytes and memory.pinned == memory.device == 0
     assert metrics.cache.hits == metrics.cache.entries == 0
+    text = waiting.prometheus()
+    assert 'reason="queue_full"} 1\n' in text and "# TYPE libvision_total_seconds histogram" in text
 
 
 def test_the_cache_counts(model, png):
     with libvision.Engine(model, device="cpu", cache_entries=4) as engine:
-        first, second = engine.classify(png), engine.classify(png)
+        first, second = (engine.classify(png.read_bytes()) for _ in range(2))
         assert first.predictions == second.predictions
         cache = engine.metrics().cache
     assert (cache.hits, cache.misses, cache.joined, cache.evicted, cache.entries) == (1, 1, 0, 0, 1)
     assert cache.bytes > 0
-    text = waiting.prometheus()
-    assert 'reason="queue_full"} 1\n' in text and "# TYPE libvision_total_seconds histogram" in text
 
 
 def test_an_engine_that_serves_is_ready_and_counts(model, pictures):
