@@ -43,9 +43,10 @@ impl Gemm {
         let panels = self.packing.panels.len();
         let (weights, rows) = (self.packing.weights.len(), self.set.tiles.rows());
         let partition = Partition::new(pixels, panels, weights, rows, parallel.threads());
+        let is_1x1 = self.table.is_1x1();
         parallel.for_each(partition.tasks(), &|task: Task| {
             let (pixels, panels) = partition.task(task.index);
-            let reads_ahead = panels.len() <= FEW_PANELS && self.table.is_1x1();
+            let reads_ahead = is_1x1 && panels.len() <= FEW_PANELS;
             let units = self.packing.units.chunks_exact(self.packing.panels.len());
             let units = units.flat_map(|units| panels.clone().map(move |panel| (panel, &units[panel])));
             let mut units = units.filter(|(_, unit)| !unit.segments.is_empty()).peekable();
