@@ -1,7 +1,7 @@
 //! Pooling in the blocked layout, a vector of channels at a time. The border is never read.
 
 use super::layout::BlockedShape;
-use super::simd::{Kernel, Vector};
+use super::simd::{Kernel, Vector, unroll};
 use super::variants::KernelSet;
 use crate::geometry::{GeometryError, Pool2dGeometry, Window};
 use crate::parallel::{Parallel, Parts, Rows, part};
@@ -322,11 +322,16 @@ unsafe fn reduce<V: Vector>(row: &PoolRow, x: usize, start: V, combine: impl Fn(
         [row.window.dilation[0] * row.row_stride, row.window.dilation[1] * V::LANES];
     let mut result = start;
     for y in 0..row.row_taps {
-        for c in 0..columns.count {
-            let at =
-                row.first_row * row.row_stride + y * row_step + columns.first * V::LANES + c * column_step;
+        let at = row.first_row * row.row_stride + y * row_step + columns.first * V::LANES;
+        let mut take = |c: usize| {
             // SAFETY: `inside` keeps to the image.
-            result = combine(result, unsafe { V::load(row.input.add(at)) });
+            result = combine(result, unsafe { V::load(row.input.add(at + c * column_step)) });
+        };
+        // Most windows have three columns: a loop would take longer than what is in it.
+        if columns.count == 3 {
+            unroll!(c < 3, { take(c) });
+        } else {
+            (0..columns.count).for_each(take);
         }
     }
     (result, row.row_taps * columns.count)

@@ -1,8 +1,8 @@
 //! The table of CPU kernels: dispatch, tests and benches read it.
 
 use super::conv2d::{
-    F23, F43, F43AtUse, F44, F53, FilterTransform, Grouped, GroupedFn, InputTransform, Middle, Outer,
-    OutputTransform, Transforms, WinogradKernels,
+    F23, F43, F43AtUse, F44, F53, FilterTransform, Grouped, GroupedFn, InputTransform, Middle, MultiplyPoint,
+    Outer, OutputTransform, PointProductFn, Transforms, WinogradKernels,
 };
 use super::elementwise::{ElementwiseFn, Run};
 use super::gemm::{PrefetchLevel, Tile, TileFn, TileKernels};
@@ -109,6 +109,13 @@ macro_rules! level {
     };
 }
 
+/// The products of runs of the tiles listed, which rise by one.
+macro_rules! products {
+    ($entry:ty, $vectors:literal vectors, $($tiles:literal)*) => {
+        &[$(<$entry>::enter::<MultiplyPoint<$tiles, $vectors>> as PointProductFn),*]
+    };
+}
+
 /// The rows of the table for one instruction set.
 macro_rules! variants {
     ($isa:expr, $lanes:literal, [$($name:literal $rows:literal x $channels:literal),* $(,)?]) => {
@@ -122,6 +129,7 @@ const fn kernel_set<E: Entry>(
     lanes: usize,
     variants: &'static [Variant],
     tiles: TileKernels,
+    [wide_products, narrow_products]: [&'static [PointProductFn]; 2],
 ) -> KernelSet {
     KernelSet {
         isa,
@@ -175,6 +183,8 @@ const fn kernel_set<E: Entry>(
                 ],
                 output: E::enter::<OutputTransform<5, 4>>,
             },
+            wide_products,
+            narrow_products,
         },
         max_pool: E::enter::<MaxPool>,
         average_pool: E::enter::<AveragePool>,
@@ -207,6 +217,7 @@ static PORTABLE: KernelSet = kernel_set::<Portable>(
         fresh: None,
         narrow: level!(Portable, 1 vectors, 0 lines, 1 2 3 4),
     },
+    [products!(Portable, 1 vectors, 1 2 3 4), products!(Portable, 1 vectors, 1 2 3 4)],
 );
 
 #[cfg(target_arch = "x86_64")]
@@ -235,6 +246,10 @@ static AVX2: KernelSet = kernel_set::<super::simd::Avx2Fma>(
         fresh: Some(level!(ahead super::simd::Avx2Fma, 2 vectors, 2 lines, 1 2 3 4 5 6)),
         narrow: level!(super::simd::Avx2Fma, 1 vectors, 0 lines, 1 2 3 4 5 6),
     },
+    [
+        products!(super::simd::Avx2Fma, 2 vectors, 1 2 3 4 5 6),
+        products!(super::simd::Avx2Fma, 1 vectors, 1 2 3 4 5 6),
+    ],
 );
 
 #[cfg(target_arch = "x86_64")]
@@ -263,6 +278,10 @@ static AVX512: KernelSet = kernel_set::<super::simd::Avx512>(
         fresh: None,
         narrow: level!(super::simd::Avx512, 1 vectors, 0 lines, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
     },
+    [
+        products!(super::simd::Avx512, 2 vectors, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+        products!(super::simd::Avx512, 1 vectors, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+    ],
 );
 
 #[cfg(target_arch = "aarch64")]
@@ -288,4 +307,8 @@ static NEON: KernelSet = kernel_set::<super::simd::Neon>(
         fresh: None,
         narrow: level!(super::simd::Neon, 1 vectors, 0 lines, 1 2 3 4 5 6),
     },
+    [
+        products!(super::simd::Neon, 2 vectors, 1 2 3 4 5 6),
+        products!(super::simd::Neon, 1 vectors, 1 2 3 4 5 6),
+    ],
 );

@@ -10,8 +10,8 @@ mod winograd;
 pub use algorithm::ConvAlgorithm;
 pub(crate) use grouped::{Grouped, GroupedFn};
 pub(crate) use winograd::{
-    F23, F43, F43AtUse, F44, F53, FilterTransform, InputTransform, Middle, Outer, OutputTransform,
-    Transforms, WinogradKernels,
+    F23, F43, F43AtUse, F44, F53, FilterTransform, InputTransform, Middle, MultiplyPoint, Outer,
+    OutputTransform, PointProductFn, Transforms, WinogradKernels,
 };
 
 use super::layout::BlockedShape;

@@ -1,4 +1,4 @@
-//! The one f32 micro-kernel that convolutions and matrix products are built from.
+//! The f32 micro-kernel that direct convolutions and fully connected layers are built from.
 //!
 //! It computes a tile of `MR` pixels x `NV` vectors of output channels:
 //!
@@ -8,8 +8,8 @@
 //!
 //! A *segment* is a run of inputs which lie next to each other in memory: one channel block, the last few
 //! channels, a filter row of an interleaved image. Pixels are found through a table of offsets, segments
-//! through another: 1x1, 3x3, strided, dilated and padded convolutions, fully connected layers and
-//! Winograd's products differ in these tables only, and tiles may run across image rows and images.
+//! through another: 1x1, 3x3, strided, dilated and padded convolutions and fully connected layers differ
+//! in these tables only, and tiles may run across image rows and images.
 
 use crate::cpu::simd::{Kernel, Vector, activate, prefetch, unroll};
 use crate::epilogue::Activation;

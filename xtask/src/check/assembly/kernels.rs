@@ -40,6 +40,10 @@ pub const TABLE: &[Row] = &[
     tiles(AVX2, "Tile<#, 2, 2, true>", 6..=6, 2, 12),
     tiles(AVX2, "Tile<#, 1, 0, false>", 1..=5, 1, 0),
     tiles(AVX2, "Tile<#, 1, 0, false>", 6..=6, 1, 12),
+    tiles(AVX512, "MultiplyPoint<#, 2>", 1..=14, 2, 0),
+    tiles(AVX512, "MultiplyPoint<#, 1>", 1..=14, 1, 0),
+    tiles(AVX2, "MultiplyPoint<#, 2>", 1..=6, 2, 0),
+    tiles(AVX2, "MultiplyPoint<#, 1>", 1..=6, 1, 0),
     // What the peak of a core is measured with.
     tiles(AVX512, "MultiplyAdds<#>", 6..=6, 1, 0),
     tiles(AVX512, "MultiplyAdds<#>", 12..=12, 1, 0),

@@ -1,17 +1,21 @@
-//! The transform of the weights, `G g G^T`, a vector of filters and a row of points at a time.
+//! The transform of the weights, `G g G^T`, a vector of filters and some rows of points at a time.
 
 use super::input::{F23, F43, F43AtUse, F44, F53, Middle, Outer};
 use crate::cpu::simd::{Kernel, Vector, unroll};
 use std::marker::PhantomData;
+use std::ops::Range;
 
-/// Filters of a panel, in vectors of output channels, and where the points of one row go. Offsets are in floats.
+/// Rows of points that are computed together, at most: taps come from the second-level cache.
+pub(super) const MAX_ROWS: usize = 2;
+
+/// Filters of a panel, in vectors of output channels, and where the points of some rows go. Offsets are in floats.
 ///
 /// # Safety
-/// There must be such a row. `taps` must hold the filters; `targets` must hold an offset for each point of the row, and
-/// `target` as many vectors at each as there are vectors of filters.
+/// There must be such rows, `MAX_ROWS` at most. `taps` must hold the filters; `targets` must hold an offset for each
+/// point of the rows, and `target` as many vectors at each as there are vectors of filters.
 pub(crate) struct FilterPatch {
-    /// The row of points.
-    pub(super) row: usize,
+    /// The rows of points.
+    pub(super) rows: Range<usize>,
     /// Vectors of filters: for each input channel those of the panel.
     pub(super) vectors: usize,
     /// `[vector][tap][lane]`
@@ -138,7 +142,7 @@ impl Taps<3, 4> for Middle {
         [[0.0, 0.5, 0.0], [0.0, -0.5, 0.0], [0.0, -1.0 / 6.0, 0.0], [0.0, 1.0 / 6.0, 0.0]];
 }
 
-/// The transform of filters with `R` rows and columns by `LY` along columns, one point of it, and by `LX` along rows.
+/// The transform of filters with `R` rows and columns by `LY` along columns, some points of it, and by `LX` along rows.
 pub(crate) struct FilterTransform<LY, LX, const R: usize, const PY: usize, const PX: usize>(
     PhantomData<(LY, LX)>,
 );
@@ -152,23 +156,43 @@ impl<LY: Taps<R, PY>, LX: Taps<R, PX>, const R: usize, const PY: usize, const PX
     unsafe fn run<V: Vector>(patch: &FilterPatch) {
         // SAFETY: passed on to the caller.
         unsafe {
-            let mut factors = [V::splat(0.0); R];
-            unroll!(y < R, { factors[y] = V::splat(LY::FACTORS[patch.row][y]) });
-            let mut targets = [patch.target; PX];
-            unroll!(x < PX, { targets[x] = patch.target.add(*patch.targets.add(x)) });
+            if patch.rows.len() == MAX_ROWS {
+                Self::rows::<V, MAX_ROWS>(patch);
+            } else {
+                Self::rows::<V, 1>(patch);
+            }
+        }
+    }
+}
+
+impl<LY: Taps<R, PY>, LX: Taps<R, PX>, const R: usize, const PY: usize, const PX: usize>
+    FilterTransform<LY, LX, R, PY, PX>
+{
+    #[inline(always)]
+    unsafe fn rows<V: Vector, const N: usize>(patch: &FilterPatch) {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            let mut factors = [[V::splat(0.0); R]; N];
+            let mut targets = [[patch.target; PX]; N];
+            unroll!(n < N, {
+                unroll!(y < R, { factors[n][y] = V::splat(LY::FACTORS[patch.rows.start + n][y]) });
+                unroll!(x < PX, { targets[n][x] = patch.target.add(*patch.targets.add(n * PX + x)) });
+            });
             let mut taps = patch.taps;
             for vector in 0..patch.vectors {
-                let mut g = [V::splat(0.0); R];
-                unroll!(x < R, {
-                    g[x] = factors[0].mul(V::load(taps.add(x * V::LANES)));
-                    unroll!(y < R, {
-                        if y > 0 {
-                            g[x] = factors[y].mul_add(V::load(taps.add((y * R + x) * V::LANES)), g[x]);
-                        }
+                unroll!(n < N, {
+                    let mut g = [V::splat(0.0); R];
+                    unroll!(x < R, {
+                        g[x] = factors[n][0].mul(V::load(taps.add(x * V::LANES)));
+                        unroll!(y < R, {
+                            if y > 0 {
+                                g[x] = factors[n][y].mul_add(V::load(taps.add((y * R + x) * V::LANES)), g[x]);
+                            }
+                        });
                     });
+                    let points = LX::transform(g);
+                    unroll!(x < PX, { points[x].store(targets[n][x].add(vector * V::LANES)) });
                 });
-                let points = LX::transform(g);
-                unroll!(x < PX, { points[x].store(targets[x].add(vector * V::LANES)) });
                 taps = taps.add(R * R * V::LANES);
             }
         }

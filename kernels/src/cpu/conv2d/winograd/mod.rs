@@ -9,6 +9,7 @@ mod filter;
 mod input;
 mod output;
 mod points;
+mod product;
 mod products;
 mod scheme;
 mod weights;
@@ -16,6 +17,7 @@ mod weights;
 pub(crate) use filter::{FilterFn, FilterTransform};
 pub(crate) use input::{F23, F43, F43AtUse, F44, F53, InputFn, InputTransform, Middle, Outer};
 pub(crate) use output::{OutputFn, OutputTransform};
+pub(crate) use product::{MultiplyPoint, PointProductFn};
 pub(crate) use scheme::{F4_TAPS_4, Scheme, choose, direct_cost, suitable};
 
 use super::Conv2dSpec;
@@ -56,9 +58,17 @@ pub(crate) struct WinogradKernels {
     pub(crate) f4_taps_4: Transforms<1>,
     pub(crate) f5: Transforms<1>,
     pub(crate) f4_stride_2: Transforms<4>,
+    /// By the runs' tiles less one: of wide panels and of narrow ones.
+    pub(crate) wide_products: &'static [PointProductFn],
+    pub(crate) narrow_products: &'static [PointProductFn],
 }
 
 impl WinogradKernels {
+    /// The products of panels of so many vectors.
+    fn products(&self, vectors: usize) -> &'static [PointProductFn] {
+        if vectors == 1 { self.narrow_products } else { self.wide_products }
+    }
+
     fn of(&'static self, scheme: &Scheme) -> (&'static [InputFn], &'static [FilterFn], OutputFn) {
         let of_one = |t: &'static Transforms<1>| (t.inputs.as_slice(), t.filters.as_slice(), t.output);
         match (scheme.tile, scheme.stride, scheme.taps, scheme.weights) {
@@ -89,8 +99,6 @@ pub(super) struct Winograd {
     layout: WeightLayout,
     weights: AlignedFloats,
     bias: AlignedFloats,
-    /// Offsets of the tiles of a block in V, in wide products and in narrow ones.
-    tile_offsets: [Vec<usize>; 3],
     finish: Finish,
 }
 
@@ -141,7 +149,6 @@ impl Winograd {
             layout,
             panels,
             bias: AlignedFloats::padded(bias, spec.output.blocks() * lanes),
-            tile_offsets: [lanes, width, lanes].map(|step| (0..block_tiles).map(|t| t * step).collect()),
             finish: Finish::new(spec.epilogue.activation),
         }
     }
@@ -151,8 +158,7 @@ impl Winograd {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let tiles: usize = self.tile_offsets.iter().map(|list| size_of_val(list.as_slice())).sum();
-        self.weights.bytes() + self.layout.bytes() + self.bias.bytes() + self.table.bytes() + tiles
+        self.weights.bytes() + self.layout.bytes() + self.bias.bytes() + self.table.bytes()
     }
 
     /// Floats of one thread's workspace: header, V, weights transformed at use, products.
@@ -240,6 +246,9 @@ impl Winograd {
         for block in 0..self.input.blocks() {
             let source = &input[block * self.input.block_stride()..];
             for (t, spot) in spots.iter().enumerate() {
+                if let Some(next) = spots.get(t + 1) {
+                    self.prefetch_input(source, next);
+                }
                 let target = &mut v[self.table.block_offset(block) + t * lanes..];
                 for phase in &self.table.phases {
                     let patch = InputPatch {
@@ -267,9 +276,9 @@ impl Winograd {
         let lanes = self.set.lanes;
         let (_, _, transform) = self.set.winograd.of(self.scheme);
         let residual = self.residual.as_ref().zip(residual);
-        for vector in 0..panel.vectors {
-            let block = panel.first_block + vector;
-            for (t, spot) in spots.iter().enumerate() {
+        for (t, spot) in spots.iter().enumerate() {
+            for vector in 0..panel.vectors {
+                let block = panel.first_block + vector;
                 if let Some(next) = spots.get(t + 1) {
                     self.prefetch_output(block, next, output);
                 }
@@ -294,6 +303,19 @@ impl Winograd {
             }
         }
     }
+
+    /// Asks for the cache lines of a tile's samples in a channel block.
+    fn prefetch_input(&self, source: &[f32], spot: &Spot) {
+        let samples = (self.scheme.tile - 1) * self.scheme.stride + self.scheme.taps;
+        let start = source.as_ptr().wrapping_add(spot.input);
+        for row in 0..samples {
+            let row = start.wrapping_add(row * self.input.row_stride());
+            for line in (0..samples * self.set.lanes).step_by(FLOATS_PER_LINE) {
+                prefetch(row.wrapping_add(line));
+            }
+        }
+    }
+
     /// Asks for the cache lines of a tile's outputs: of a large image none is near.
     fn prefetch_output(&self, block: usize, spot: &Spot, output: &Parts) {
         let start = output.start().wrapping_add(block * self.output.block_stride() + spot.output);

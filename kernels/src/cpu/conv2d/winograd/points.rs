@@ -1,5 +1,6 @@
 //! Where transformed inputs and weights have their points.
 
+use super::filter::MAX_ROWS;
 use super::input::InputFn;
 use super::scheme::{Line, Scheme, WeightTransform};
 use crate::cpu::layout::BlockedShape;
@@ -47,19 +48,19 @@ pub(super) struct Point {
     segments: Vec<usize>,
     /// Offsets in V of the last, partly filled channel blocks.
     tails: Vec<usize>,
+    /// Full channel blocks.
+    full: usize,
 }
 
 impl Point {
     /// Offsets of the full blocks among a run of channel blocks.
     pub(super) fn segments(&self, blocks: &Range<usize>) -> &[usize] {
-        let full = self.segments.len() / self.phases.len();
-        &self.segments[blocks.start * self.phases.len()..blocks.end.min(full) * self.phases.len()]
+        &self.segments[blocks.start * self.phases.len()..blocks.end.min(self.full) * self.phases.len()]
     }
 
     /// Offsets of the partly filled ones.
     pub(super) fn tails(&self, blocks: &Range<usize>) -> &[usize] {
-        let full = self.segments.len() / self.phases.len();
-        if blocks.end > full { &self.tails } else { &[] }
+        if blocks.end > self.full { &self.tails } else { &[] }
     }
 }
 
@@ -138,7 +139,7 @@ impl PointTable {
             };
             let segments = (0..full).flat_map(of_block).collect();
             let tails = (full..blocks).flat_map(of_block).collect();
-            table.points.push(Point { phases, segments, tails });
+            table.points.push(Point { phases, segments, tails, full });
         }
         table
     }
@@ -170,7 +171,7 @@ pub(super) struct WeightTable {
 }
 
 impl WeightTable {
-    /// For panels of `width` channels. Rows of points share one place if they are transformed at use: it stays in the
+    /// For panels of `width` channels. Rows of points share a place if they are transformed at use: it stays in the
     /// nearest cache.
     pub(super) fn new(points: &PointTable, weights: WeightTransform, width: usize) -> Self {
         let (blocks, phases) = (points.chunk_blocks, points.phases.len());
@@ -178,7 +179,7 @@ impl WeightTable {
             Self { targets: vec![Vec::new(); blocks * phases], starts: Vec::new(), floats: 0, phases };
         let mut offset = 0;
         for (index, point) in points.points.iter().enumerate() {
-            if weights == WeightTransform::AtUse && index % points.side == 0 {
+            if weights == WeightTransform::AtUse && index % (points.side * MAX_ROWS) == 0 {
                 offset = 0;
             }
             table.starts.push(offset);

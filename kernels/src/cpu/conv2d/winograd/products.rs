@@ -1,9 +1,10 @@
 //! The matrix products of a block of tiles, one per transform point.
 
-use super::Winograd;
-use super::points::SKEW;
-use crate::cpu::gemm::{Finish, Panel, PrefetchLevel, TileArguments};
-use crate::parallel::part;
+use super::points::{Point, SKEW};
+use super::product::{PointProduct, PointProductFn};
+use super::weights::rows_together;
+use super::{FLOATS_PER_LINE, Winograd};
+use crate::cpu::gemm::Panel;
 use std::ops::Range;
 
 /// The floats of one thread that a panel's products are made of and go to.
@@ -15,14 +16,41 @@ pub(super) struct Products<'a> {
     pub(super) scratch: &'a mut [f32],
 }
 
-/// What the products of a panel and a chunk have in common.
-struct Pass<'a> {
-    panel: Panel,
-    chunk: &'a Range<usize>,
-    /// Tiles, and in how many runs they are multiplied.
+/// How tiles are multiplied: in runs of nearly equal height, first those which have one tile more.
+struct Runs {
+    kernels: &'static [PointProductFn],
     count: usize,
-    runs: usize,
-    level: PrefetchLevel,
+    /// Tiles of a low run.
+    low: usize,
+    /// Runs that have one more.
+    taller: usize,
+}
+
+impl Runs {
+    fn new(kernels: &'static [PointProductFn], tiles: usize) -> Self {
+        let count = tiles.div_ceil(kernels.len());
+        Self { kernels, count, low: tiles / count, taller: tiles % count }
+    }
+
+    /// Multiplies all of them.
+    ///
+    /// # Safety
+    /// As for [`PointProduct`], for all of the tiles; the CPU must have the kernels' instructions.
+    unsafe fn multiply(&self, mut product: PointProduct, lanes: usize, width: usize) {
+        // SAFETY: passed on to the caller.
+        unsafe {
+            if self.taller > 0 {
+                product.runs = self.taller;
+                self.kernels[self.low](&product);
+                let tiles = self.taller * (self.low + 1);
+                product.v = product.v.add(tiles * lanes);
+                product.products = product.products.add(tiles * width);
+                product.next = product.next.wrapping_add(self.taller * product.floats_ahead());
+            }
+            product.runs = self.count - self.taller;
+            self.kernels[self.low - 1](&product);
+        }
+    }
 }
 
 impl Winograd {
@@ -33,85 +61,54 @@ impl Winograd {
 
     /// Multiplies the points of `count` tiles by the weights of a panel.
     pub(super) fn multiply(&self, panel: Panel, count: usize, floats: &mut Products) {
-        let tiles = &self.set.tiles;
-        let runs = count.div_ceil(tiles.rows());
-        let passes = runs * self.layout.products_per_weight();
-        let level = tiles.choose(panel.vectors, self.set.lanes, passes, count / runs);
-        let (starts, side) = (self.layout.starts(panel), self.table.side);
+        let (lanes, width) = (self.set.lanes, panel.vectors * self.set.lanes);
+        let runs = Runs::new(self.set.winograd.products(panel.vectors), count);
+        let (starts, side, stride) = (self.layout.starts(panel), self.table.side, self.product_stride(count));
+        // Cache lines of what is needed later to ask for per segment: three quarters of the next point's weights, as
+        // more makes no difference or evicts what is in use; or all taps of the next chunk.
+        let of_weights = (lanes * width * 3).div_ceil(4 * FLOATS_PER_LINE * runs.count);
+        let of_taps = (self.layout.taps * lanes * width).div_ceil(side * side * FLOATS_PER_LINE * runs.count);
         for chunk in self.layout.chunks() {
-            let pass = Pass { panel, chunk: &chunk, count, runs, level };
-            let ahead = self.layout.taps_after(panel, &chunk, &self.weights).as_ptr_range();
-            let mut next = ahead.start;
-            for row in 0..side {
-                let weights = self.layout.transformed(panel, row, &chunk, &self.weights, floats.scratch);
-                for point in row * side..(row + 1) * side {
-                    let weights = &weights[starts[point]..];
-                    // What later tiles need: the weights of the next point or, transformed at use, the taps of the
-                    // next chunk, until all of them are on their way.
-                    if ahead.is_empty() {
-                        next =
-                            weights[self.inputs(point, &chunk) * panel.vectors * self.set.lanes..].as_ptr();
-                    } else if next >= ahead.end {
-                        next = weights.as_ptr();
-                    }
-                    next = self.multiply_point(&pass, point, weights, next, floats.v, floats.products);
+            let taps = self.layout.taps_after(panel, &chunk, &self.weights).as_ptr_range();
+            let mut next = taps.start;
+            for rows in rows_together(side) {
+                let points = rows.start * side..rows.end * side;
+                let weights = self.layout.transformed(panel, rows, &chunk, &self.weights, floats.scratch);
+                for index in points {
+                    let point = &self.table.points[index];
+                    let weights = &weights[starts[index]..];
+                    let lines = if taps.is_empty() {
+                        next = weights[self.inputs(point, &chunk) * width..].as_ptr();
+                        of_weights
+                    } else {
+                        if next < taps.end { of_taps } else { 0 }
+                    };
+                    let (segments, tails) = (point.segments(&chunk), point.tails(&chunk));
+                    let product = PointProduct {
+                        v: floats.v.as_ptr(),
+                        segments: segments.as_ptr(),
+                        segment_count: segments.len(),
+                        tails: tails.as_ptr(),
+                        tail_count: tails.len(),
+                        tail_length: self.table.tail_length,
+                        weights: weights.as_ptr(),
+                        next,
+                        lines,
+                        products: floats.products[index * stride..][..count * width].as_mut_ptr(),
+                        runs: runs.count,
+                        accumulate: chunk.start > 0,
+                    };
+                    next = next.wrapping_add(runs.count * product.floats_ahead());
+                    // SAFETY: the tables describe V, the point's weights and the products of `count` tiles; a kernel
+                    // set exists only where the CPU has its instructions.
+                    unsafe { runs.multiply(product, lanes, width) };
                 }
             }
         }
     }
 
     /// Inputs of a point's sums in a chunk.
-    fn inputs(&self, point: usize, chunk: &Range<usize>) -> usize {
-        let point = &self.table.points[point];
+    fn inputs(&self, point: &Point, chunk: &Range<usize>) -> usize {
         point.segments(chunk).len() * self.set.lanes + point.tails(chunk).len() * self.table.tail_length
-    }
-
-    /// The product of one point, which fetches weights from `next` on; what it has not fetched comes after what it
-    /// returns.
-    fn multiply_point(
-        &self,
-        pass: &Pass,
-        index: usize,
-        weights: &[f32],
-        next: *const f32,
-        v: &[f32],
-        products: &mut [f32],
-    ) -> *const f32 {
-        let point = &self.table.points[index];
-        let (segments, tails) = (point.segments(pass.chunk), point.tails(pass.chunk));
-        let [v_offsets, wide, narrow] = &self.tile_offsets;
-        let offsets = if pass.panel.vectors == self.set.tiles.vectors { wide } else { narrow };
-        let mut arguments = TileArguments {
-            input: v.as_ptr(),
-            input_pixels: v_offsets.as_ptr(),
-            segments: segments.as_ptr(),
-            segment_count: segments.len(),
-            tails: tails.as_ptr(),
-            tail_count: tails.len(),
-            tail_length: self.table.tail_length,
-            weights: weights.as_ptr(),
-            prefetch: next,
-            ahead: 0,
-            output: products[index * self.product_stride(pass.count)..].as_mut_ptr(),
-            output_pixels: offsets.as_ptr(),
-            output_block: self.set.lanes,
-            is_plain: pass.chunk.start == 0,
-            accumulate: pass.chunk.start > 0,
-            bias: std::ptr::null(),
-            residual: std::ptr::null(),
-            residual_pixels: std::ptr::null(),
-            residual_block: 0,
-            finish: Finish::NONE,
-        };
-        for run in 0..pass.runs {
-            let rows = part(pass.count, pass.runs, run);
-            arguments.input_pixels = v_offsets[rows.clone()].as_ptr();
-            arguments.output_pixels = offsets[rows.clone()].as_ptr();
-            // SAFETY: the tables describe V, the point's weights and the products of `count` tiles; a kernel set
-            // exists only where the CPU has its instructions.
-            unsafe { pass.level.tile(rows.len())(&arguments) };
-            arguments.prefetch = arguments.prefetch.wrapping_add(segments.len() * pass.level.lines * 16);
-        }
-        arguments.prefetch
     }
 }

@@ -1,7 +1,7 @@
 //! How a layer's weights are packed: in the order of their use, transformed when they are loaded or each time
 //! anew.
 
-use super::filter::{FilterFn, FilterPatch};
+use super::filter::{FilterFn, FilterPatch, MAX_ROWS};
 use super::points::{Phase, PointTable, WeightTable};
 use super::scheme::{Scheme, WeightTransform};
 use crate::cpu::gemm::{AlignedFloats, MAX_VECTORS, Panel};
@@ -20,14 +20,18 @@ pub(super) struct Plain<'a, W> {
     pub(super) out_channels: usize,
 }
 
+/// Runs of the rows of points that are transformed together.
+pub(super) fn rows_together(rows: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..rows).step_by(MAX_ROWS).map(move |first| first..rows.min(first + MAX_ROWS))
+}
+
 /// Where each weight is. What is packed is, for each panel, its transformed weights, or its taps,
 /// `[input][vector of the panel][tap][lane]`.
 pub(super) struct WeightLayout {
     filters: &'static [FilterFn],
     weights: WeightTransform,
-    /// Taps of a filter, and products in their place.
-    taps: usize,
-    products: usize,
+    /// Taps of a filter.
+    pub(super) taps: usize,
     lanes: usize,
     vectors: usize,
     /// Channel blocks, and how many of them are transformed and multiplied together.
@@ -49,7 +53,6 @@ impl WeightLayout {
             filters: set.winograd.of(scheme).1,
             weights: scheme.weights,
             taps: scheme.taps * scheme.taps,
-            products: scheme.products(),
             lanes,
             vectors,
             blocks: points.blocks,
@@ -70,8 +73,9 @@ impl WeightLayout {
                 self.gather(*panel, channel, plain, &mut taps[..floats]);
                 match self.weights {
                     WeightTransform::AtLoad => {
-                        let rows = 0..self.phases[0][0];
-                        rows.for_each(|row| self.transform(*panel, row, channel, &taps[..floats], target));
+                        for rows in rows_together(self.phases[0][0]) {
+                            self.transform(*panel, rows, channel, &taps[..floats], target);
+                        }
                     }
                     WeightTransform::AtUse => {
                         target[channel * floats..][..floats].copy_from_slice(&taps[..floats]);
@@ -94,21 +98,21 @@ impl WeightLayout {
         }
     }
 
-    /// A row of points of input channels of a chunk that lie in one channel block, from `first` on.
-    fn transform(&self, panel: Panel, row: usize, first: usize, taps: &[f32], target: &mut [f32]) {
+    /// Rows of points, of input channels of a chunk that lie in one channel block, from `first` on.
+    fn transform(&self, panel: Panel, rows: Range<usize>, first: usize, taps: &[f32], target: &mut [f32]) {
         let (table, width) = (self.table(panel), panel.vectors * self.lanes);
         let inputs = taps.len() / (self.taps * width);
         assert!(target.len() >= table.floats, "weights of a chunk");
         let phases = self.filters.iter().zip(&self.phases).enumerate();
-        for (phase, (filter, [_, across])) in phases.filter(|(_, (_, [down, _]))| row < *down) {
+        for (phase, (filter, [down, across])) in phases.filter(|(_, (_, [down, _]))| rows.start < *down) {
             let patch = FilterPatch {
-                row,
+                rows: rows.start..rows.end.min(*down),
                 vectors: inputs * panel.vectors,
                 taps: taps.as_ptr(),
                 target: target[first % self.lanes * width..].as_mut_ptr(),
-                targets: table.targets(first / self.lanes, phase)[row * across..].as_ptr(),
+                targets: table.targets(first / self.lanes, phase)[rows.start * across..].as_ptr(),
             };
-            // SAFETY: the phase has this row; the table has room for every input and channel of the panel and ends
+            // SAFETY: the phase has these rows; the table has room for every input and channel of the panel and ends
             // with the target; a kernel set exists only where the CPU has its instructions.
             unsafe { filter(&patch) };
         }
@@ -120,11 +124,11 @@ impl WeightLayout {
         starts.map(|start| start..self.blocks.min(start + self.chunk_blocks))
     }
 
-    /// Transformed weights of a row of points and a chunk: where they are packed, or made from the taps in `scratch`.
+    /// Transformed weights of rows of points and a chunk: where they are packed, or made from the taps in `scratch`.
     pub(super) fn transformed<'a>(
         &self,
         panel: Panel,
-        row: usize,
+        rows: Range<usize>,
         chunk: &Range<usize>,
         packed: &'a [f32],
         scratch: &'a mut [f32],
@@ -132,7 +136,7 @@ impl WeightLayout {
         if self.weights == WeightTransform::AtLoad {
             return &packed[self.place(panel)];
         }
-        self.transform(panel, row, 0, &packed[self.taps_of(panel, chunk)], scratch);
+        self.transform(panel, rows, 0, &packed[self.taps_of(panel, chunk)], scratch);
         scratch
     }
 
@@ -150,14 +154,6 @@ impl WeightLayout {
     /// Where the products of each point have their weights.
     pub(super) fn starts(&self, panel: Panel) -> &[usize] {
         &self.table(panel).starts
-    }
-
-    /// Times that each weight from memory is multiplied by a tile.
-    pub(super) fn products_per_weight(&self) -> usize {
-        match self.weights {
-            WeightTransform::AtLoad => 1,
-            WeightTransform::AtUse => self.products / self.taps,
-        }
     }
 
     /// Floats for the weights of a chunk that are transformed at use.
