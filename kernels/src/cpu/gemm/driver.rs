@@ -77,7 +77,9 @@ impl Gemm {
     ) {
         let (set, lanes) = (self.set, self.set.lanes);
         let tiles = pixels.len().div_ceil(set.tiles.rows());
-        let mut level = set.tiles.choose(panel.vectors, lanes, tiles, pixels.len() / tiles.max(1));
+        // First those which have one pixel more.
+        let (low, taller) = (pixels.len() / tiles.max(1), pixels.len() % tiles.max(1));
+        let mut level = set.tiles.choose(panel.vectors, lanes, tiles, low);
         if is_first_pass && panel.vectors == set.tiles.vectors {
             level = set.tiles.fresh.unwrap_or(level);
         }
@@ -120,7 +122,7 @@ impl Gemm {
         let mut next_scratch = [0; MAX_ROWS];
         let [input_scratch, output_scratch, residual_scratch] = &mut scratch;
         for tile in 0..tiles {
-            let rows = pixels.len() * (tile + 1) / tiles - pixels.len() * tile / tiles;
+            let rows = low + usize::from(tile < taller);
             let (base, run) = self.input_pixels.run(place, rows, input_scratch);
             arguments.input = operands.input.as_ptr().wrapping_add(base);
             arguments.input_pixels = run.as_ptr();

@@ -184,24 +184,30 @@ unsafe fn store<V: Vector, const MR: usize, const NV: usize>(t: &TileArguments, 
             });
             return;
         }
+        // One question for the whole tile, not for each of its sums.
+        let mut y = *acc;
+        if t.accumulate {
+            unroll!(i < MR, {
+                let out = t.output.add(*t.output_pixels.add(i));
+                unroll!(v < NV, { y[i][v] = y[i][v].add(V::load(out.add(v * t.output_block))) });
+            });
+        }
+        if !t.bias.is_null() {
+            unroll!(v < NV, {
+                let bias = V::load(t.bias.add(v * V::LANES));
+                unroll!(i < MR, { y[i][v] = y[i][v].add(bias) });
+            });
+        }
+        if !t.residual.is_null() {
+            unroll!(i < MR, {
+                let residual = t.residual.add(*t.residual_pixels.add(i));
+                unroll!(v < NV, { y[i][v] = y[i][v].add(V::load(residual.add(v * t.residual_block))) });
+            });
+        }
         let (low, high) = (V::splat(t.finish.low), V::splat(t.finish.high));
         unroll!(i < MR, {
             let out = t.output.add(*t.output_pixels.add(i));
-            unroll!(v < NV, {
-                let mut y = acc[i][v];
-                let target = out.add(v * t.output_block);
-                if t.accumulate {
-                    y = y.add(V::load(target));
-                }
-                if !t.bias.is_null() {
-                    y = y.add(V::load(t.bias.add(v * V::LANES)));
-                }
-                if !t.residual.is_null() {
-                    let r = t.residual.add(*t.residual_pixels.add(i) + v * t.residual_block);
-                    y = y.add(V::load(r));
-                }
-                high.min(low.max(y)).store(target);
-            });
+            unroll!(v < NV, { high.min(low.max(y[i][v])).store(out.add(v * t.output_block)) });
         });
     }
 }
