@@ -143,7 +143,8 @@ impl Error {
         Self { inner: Box::new(Inner { kind, message: message.into(), source: None, retry_after: None }) }
     }
 
-    /// The same with the error that caused it.
+    /// The same with the error that caused it, for a message that does not repeat its words: who prints an error
+    /// with its causes would print them twice.
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.inner.source = Some(source.into());
         self
@@ -182,7 +183,7 @@ impl Error {
             std::io::ErrorKind::NotFound => ErrorKind::FileNotFound,
             _ => ErrorKind::FileUnreadable,
         };
-        Self::new(kind, format!("{}: {error}", path.display())).with_source(error)
+        Self::new(kind, format!("{}: {error}", path.display()))
     }
 }
 

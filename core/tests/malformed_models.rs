@@ -7,6 +7,7 @@ mod onnx_file;
 use libvision::{LoadOptions, Model};
 use malformed::Case;
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::error::Error;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -82,6 +83,9 @@ fn complaints(case: &Case) -> Vec<String> {
                 let group = error.kind().number() / 100;
                 if !(group == 1 || group == 3) || !error.message().contains(expected) {
                     complain(format!("expected {expected:?} in {error:?}"));
+                }
+                if error.source().is_some_and(|cause| error.message().contains(&cause.to_string())) {
+                    complain(format!("{error:?} says what its cause says"));
                 }
             }
         }

@@ -12,6 +12,7 @@ use onnx_file::*;
 use prost::Message;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 type TestResult = Result<(), Box<dyn std::error::Error>>;
@@ -247,7 +248,12 @@ fn what_is_not_there_is_named() -> TestResult {
     for name in ["model.safetensors", "model.onnx"] {
         assert!(error.message().contains(name), "{error}");
     }
-    assert_eq!(Model::load(folder.path().join("none.onnx")).unwrap_err().kind(), ErrorKind::FileNotFound);
+    let missing = folder.path().join("none.onnx");
+    let (error, why) = (Model::load(&missing).unwrap_err(), missing.metadata().unwrap_err());
+    assert_eq!(error.kind(), ErrorKind::FileNotFound);
+    // Once, for who prints causes too.
+    assert_eq!(error.message(), format!("{}: {why}", missing.display()));
+    assert!(error.source().is_none());
     std::fs::write(folder.path().join("model.pth"), "")?;
     let error = Model::load(folder.path().join("model.pth")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidArgument);

@@ -57,7 +57,6 @@ impl Callbacks {
                 .spawn(move || shared.deliver())
                 .map_err(|error| {
                     Error::new(ErrorKind::OutOfMemory, format!("cannot start the callback thread: {error}"))
-                        .with_source(error)
                 })?;
             state.thread = Some(started.thread().id());
             *self.thread.lock() = Some(started);

@@ -74,7 +74,7 @@ pub fn read(file: Bytes) -> Result<StoredTensors> {
     }
     let data = file.slice(8 + header.len()..);
     let Header(entries) = serde_json::from_slice(header)
-        .map_err(|error| corrupt(format!("its header is not as expected: {error}")).with_source(error))?;
+        .map_err(|error| corrupt(format!("its header is not as expected: {error}")))?;
     check_ranges(&entries, data.len())?;
     let tensors = entries.into_iter().map(|(name, entry)| {
         let [start, end] = entry.data_offsets;

@@ -59,7 +59,7 @@ impl Tuning {
     /// From the contents of a file.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
         let file: File = serde_json::from_slice(bytes)
-            .map_err(|error| mismatch(format!("expected a tuning file: {error}")).with_source(error))?;
+            .map_err(|error| mismatch(format!("expected a tuning file: {error}")))?;
         if file.version != VERSION {
             return Err(mismatch(format!("version: expected {VERSION}, found {}", file.version)));
         }

@@ -44,9 +44,8 @@ pub struct OnnxOptions<'a> {
 /// `OPERATOR_UNSUPPORTED` naming the nodes, or with what reading external data fails with.
 pub fn import(file: Bytes, options: OnnxOptions<'_>) -> Result<Graph> {
     check_cost(&file)?;
-    let model = ModelProto::decode(file).map_err(|error| {
-        Error::new(ErrorKind::ModelCorrupt, format!("not an ONNX file: {error}")).with_source(error)
-    })?;
+    let model = ModelProto::decode(file)
+        .map_err(|error| Error::new(ErrorKind::ModelCorrupt, format!("not an ONNX file: {error}")))?;
     let graph = model
         .graph
         .as_ref()

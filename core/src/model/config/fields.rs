@@ -25,9 +25,8 @@ pub(in crate::model) struct Fields<'t> {
 impl<'t> Fields<'t> {
     /// The fields of `text`, of which only those in `known` are kept.
     pub(in crate::model) fn parse(file: &str, text: &'t str, known: &[&str]) -> Result<Self> {
-        let entries = parse_json(text, KnownFields(known)).map_err(|error| {
-            Error::new(ErrorKind::ConfigInvalid, format!("{file}: {error}")).with_source(error)
-        })?;
+        let entries = parse_json(text, KnownFields(known))
+            .map_err(|error| Error::new(ErrorKind::ConfigInvalid, format!("{file}: {error}")))?;
         Ok(Self { place: format!("{file}: field "), entries })
     }
 
