@@ -14,9 +14,11 @@ const LOOK: Duration = Duration::from_millis(1);
 /// Threads of one engine. Dropping this lets them run on.
 #[derive(Default)]
 pub(super) struct Threads {
-    /// Held for a moment only, also while somebody joins.
     ids: RwLock<Vec<ThreadId>>,
+    /// Those that nobody waits for. Held for a moment only, as a thread that is waited for may start another.
     handles: Mutex<Vec<Thread>>,
+    /// Held by who joins.
+    joining: Mutex<()>,
 }
 
 struct Thread {
@@ -35,10 +37,12 @@ impl Threads {
     ) -> Result<()> {
         let mut handles = self.handles.lock();
         // Those of workers that were replaced.
-        handles.retain(|thread| !thread.handle.is_finished());
+        for thread in handles.extract_if(.., |thread| thread.handle.is_finished()) {
+            let ended = thread.handle.thread().id();
+            self.ids.write().retain(|id| *id != ended);
+        }
         let handle = Builder::new().name(name.clone()).spawn(life).map_err(|error| {
             Error::new(ErrorKind::OutOfMemory, format!("thread {name:?} could not be started: {error}"))
-                .with_source(error)
         })?;
         self.ids.write().push(handle.thread().id());
         handles.push(Thread { handle, always_ends });
@@ -56,9 +60,10 @@ impl Threads {
         if self.are_asking() {
             return;
         }
-        let mut handles = self.handles.lock();
+        let _alone = self.joining.lock();
         let end = Instant::now() + GRACE;
-        for Thread { handle, always_ends } in handles.drain(..) {
+        let next = || self.handles.lock().pop();
+        while let Some(Thread { handle, always_ends }) = next() {
             while !always_ends && !handle.is_finished() && Instant::now() < end {
                 std::thread::sleep(LOOK);
             }
@@ -68,5 +73,50 @@ impl Threads {
                 let _ = handle.join();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_thread_that_is_waited_for_may_start_another() {
+        let threads = Arc::new(Threads::default());
+        let (starter, ended) = (Arc::clone(&threads), Arc::new(Mutex::new(false)));
+        let last = Arc::clone(&ended);
+        let life = move || {
+            while !starter.joining.is_locked() {
+                std::thread::sleep(LOOK);
+            }
+            // Until it is this one that is waited for.
+            while !starter.handles.lock().is_empty() {
+                std::thread::sleep(LOOK);
+            }
+            starter.spawn("last".into(), true, move || *last.lock() = true).expect("a thread");
+        };
+        threads.spawn("starter".into(), true, life).expect("a thread");
+        let joined = std::thread::spawn(move || threads.join());
+        let end = Instant::now() + Duration::from_secs(20);
+        while !joined.is_finished() && Instant::now() < end {
+            std::thread::sleep(LOOK);
+        }
+        assert!(joined.is_finished(), "waits for ever");
+        assert!(*ended.lock());
+    }
+
+    #[test]
+    fn threads_that_have_ended_are_forgotten() {
+        let threads = Threads::default();
+        for _ in 0..20 {
+            threads.spawn("short".into(), true, || {}).expect("a thread");
+            while !threads.handles.lock().iter().all(|thread| thread.handle.is_finished()) {
+                std::thread::sleep(LOOK);
+            }
+        }
+        assert_eq!(threads.ids.read().len(), 1);
+        assert_eq!(threads.handles.lock().len(), 1);
+        threads.join();
     }
 }
