@@ -4,9 +4,10 @@ use super::panic::contained;
 use super::request::Response;
 use crate::error::{Error, ErrorKind, Result};
 use crossbeam::channel::{Receiver, Sender};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Takes the answer once it is there.
@@ -15,11 +16,19 @@ pub(super) type Callback = Box<dyn FnOnce(Result<Response>) + Send>;
 /// A callback with its answer, for the thread that calls it.
 pub(super) type Delivery = (Callback, Result<Response>);
 
+/// A caller who looks out for an answer wakes so long before it is expected, as waking takes about as long.
+const AHEAD: Duration = Duration::from_micros(150);
+
+/// And sleeps again if it is not there so long after.
+const BEHIND: Duration = Duration::from_micros(50);
+
 /// Holds the answer to one request, or what is to be called with it.
 #[derive(Default)]
 pub(super) struct Answer {
     state: Mutex<State>,
     ready: Condvar,
+    /// For who looks out for it without the lock.
+    is_given: AtomicBool,
 }
 
 #[derive(Default)]
@@ -68,6 +77,8 @@ impl Completer {
             State::Callback(callback) => drop(self.callbacks.send((callback, answer))),
             over @ (State::Ready(_) | State::Taken | State::GivenUp) => *state = over,
         }
+        drop(state);
+        self.answer.is_given.store(true, Ordering::Release);
     }
 }
 
@@ -103,23 +114,46 @@ impl Answer {
         }
     }
 
-    /// Blocks until the answer is there, or until `timeout` has passed if there is one.
-    pub(super) fn wait(&self, timeout: Option<Duration>) -> Option<Result<Response>> {
+    /// Blocks until the answer is there, or until `timeout` has passed if there is one. Around the moment when it is
+    /// `expected` the thread stays awake, to be spared being woken.
+    pub(super) fn wait(
+        &self,
+        timeout: Option<Duration>,
+        expected: Option<Instant>,
+    ) -> Option<Result<Response>> {
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let end_of_look_out = expected.map(|expected| expected + BEHIND);
+        let mut look_out = expected.map(|expected| expected.checked_sub(AHEAD).unwrap_or(expected));
         let mut state = self.state.lock();
         loop {
             match std::mem::replace(&mut *state, State::Taken) {
                 State::Ready(answer) => return Some(answer),
                 other => *state = other,
             }
-            match end {
-                None => self.ready.wait(&mut state),
-                Some(end) => {
-                    if self.ready.wait_until(&mut state, end).timed_out() && matches!(*state, State::Open) {
-                        return None;
-                    }
+            let wakeup = [end, look_out].into_iter().flatten().min();
+            let has_come = match wakeup {
+                None => {
+                    self.ready.wait(&mut state);
+                    false
                 }
+                Some(wakeup) => self.ready.wait_until(&mut state, wakeup).timed_out(),
+            };
+            if has_come && matches!(*state, State::Open) {
+                if wakeup == end {
+                    return None;
+                }
+                look_out = None;
+                let until = [end, end_of_look_out].into_iter().flatten().min();
+                MutexGuard::unlocked(&mut state, || self.look_out(until));
             }
+        }
+    }
+
+    /// Keeps awake until the answer is given or the moment is there.
+    fn look_out(&self, until: Option<Instant>) {
+        while !self.is_given.load(Ordering::Acquire) && until.is_some_and(|until| Instant::now() < until) {
+            // It may be on this very core that the answer is made.
+            std::thread::yield_now();
         }
     }
 }
@@ -144,6 +178,7 @@ impl UsedAnswers {
             used.push_back(std::mem::take(&mut answer));
         }
         *answer.state.lock() = State::Open;
+        answer.is_given.store(false, Ordering::Relaxed);
         if used.len() < self.most {
             used.push_back(Arc::clone(&answer));
         }
@@ -159,5 +194,65 @@ pub(super) fn run_callbacks(deliveries: &Receiver<Delivery>) {
             callback(answer);
             Ok(())
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn in_ms(ms: u64) -> Option<Instant> {
+        Some(Instant::now() + Duration::from_millis(ms))
+    }
+
+    fn size_of_batch(answer: Option<Result<Response>>) -> usize {
+        answer.expect("in time").expect("no error").batch_size
+    }
+
+    /// An answer that is given so many milliseconds from now by another thread.
+    fn given_after(ms: u64) -> Arc<Answer> {
+        let answer = Arc::new(Answer::default());
+        let (callbacks, _) = crossbeam::channel::unbounded();
+        let completer = Completer::new(Arc::clone(&answer), callbacks);
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(ms));
+            completer.complete(Ok(Response { batch_size: 7, ..Response::default() }));
+        });
+        answer
+    }
+
+    #[test]
+    fn an_answer_comes_before_and_while_and_after_it_is_looked_out_for() {
+        for expected in [0, 5, 10, 10_000] {
+            assert_eq!(size_of_batch(given_after(10).wait(None, in_ms(expected))), 7);
+        }
+        let answer = given_after(0);
+        std::thread::sleep(Duration::from_millis(20));
+        assert_eq!(size_of_batch(answer.wait(None, in_ms(10_000))), 7);
+    }
+
+    #[test]
+    fn a_timeout_ends_the_wait_whatever_is_expected() {
+        for expected in [None, in_ms(0), in_ms(5), in_ms(20), in_ms(10_000)] {
+            let (timeout, before) = (Duration::from_millis(20), Instant::now());
+            assert!(Answer::default().wait(Some(timeout), expected).is_none());
+            let waited = before.elapsed();
+            assert!((timeout..100 * timeout).contains(&waited), "{waited:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_used_again_is_not_given_yet() {
+        let used = UsedAnswers::new(1);
+        let answer = used.take();
+        let (callbacks, _) = crossbeam::channel::unbounded();
+        Completer::new(Arc::clone(&answer), callbacks).complete(Ok(Response::default()));
+        assert!(answer.wait(None, None).is_some());
+        let first = Arc::as_ptr(&answer);
+        drop(answer);
+        let again = used.take();
+        assert_eq!(Arc::as_ptr(&again), first);
+        assert!(!again.is_given.load(Ordering::Relaxed));
+        assert!(again.wait(Some(Duration::ZERO), in_ms(0)).is_none());
     }
 }

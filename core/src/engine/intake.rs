@@ -1,5 +1,6 @@
 //! Decoders: threads that turn a request into pixels, and pixels into the slots of its batch.
 
+use super::clock::Time;
 use super::hand_over::{
     Decoded, DecodedRequest, DecoderCommand, Fill, Input, Request, StagedRequest, Stamps,
 };
@@ -68,11 +69,11 @@ impl Decoder {
 }
 
 impl Filler {
-    /// Does it and says so.
-    pub(super) fn fill(&self, fill: Fill, scheduler: &Scheduler) {
+    /// Does it and says so; see [`Scheduler::filled`].
+    pub(super) fn fill(&self, fill: Fill, scheduler: &Scheduler) -> Option<Time> {
         let (decoder, id) = (fill.decoder, fill.request.id);
         let outcome = contained("preprocessing a request", || self.write(fill, scheduler));
-        scheduler.filled(decoder, id, outcome);
+        scheduler.filled(decoder, id, outcome)
     }
 
     fn write(&self, fill: Fill, scheduler: &Scheduler) -> Result<StagedRequest> {

@@ -34,8 +34,10 @@ use crate::tensor::Tensor;
 use crossbeam::channel::{bounded, unbounded};
 use std::fs::File;
 use std::io::BufWriter;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What a lane is made of.
 pub(super) struct Plans<'a> {
@@ -60,6 +62,8 @@ pub(super) struct Lane {
     scheduler: Arc<Scheduler>,
     admission: Admission,
     filler: Arc<Filler>,
+    /// Whether one is left to callers while a batch runs.
+    has_spare_cpu: bool,
     device: String,
     description: String,
     memory: MemoryPlan,
@@ -122,6 +126,8 @@ impl Lane {
             no_pictures: no_pictures.as_deref(),
         }
         .write();
+        let threads = executables.iter().map(|executable| executable.threads()).max();
+        let has_spare_cpu = threads < std::thread::available_parallelism().ok().map(NonZero::get);
         let output_names: Vec<String> = outputs.iter().map(|output| output.name.clone()).collect();
         let device = devices::names(&devices);
         let self_test = SelfTest::new(&inputs, &outputs, model.golden().cloned(), shape.bucket(1))?;
@@ -171,6 +177,7 @@ impl Lane {
                 no_pictures,
             },
             filler: Arc::clone(&filler),
+            has_spare_cpu,
             device,
             description,
             memory,
@@ -217,7 +224,7 @@ impl Lane {
         inputs: impl IntoIterator<Item = (N, Tensor)>,
         options: RequestOptions,
     ) -> Result<Pending> {
-        self.scheduler.check_open()?;
+        self.scheduler.expect_tensors()?;
         let (tensors, cost) = self.admission.check_tensors(inputs, &options)?;
         self.accept(Input::Tensors(tensors), cost, options)
     }
@@ -225,10 +232,11 @@ impl Lane {
     fn accept(&self, input: Input, cost: Cost, options: RequestOptions) -> Result<Pending> {
         let key = if self.options.cache_entries > 0 { key_of(&input, &options) } else { None };
         let accepted = self.scheduler.accept(input, cost, options, key)?;
-        if let Some(fill) = accepted.fill {
-            self.filler.fill(fill, &self.scheduler);
-        }
-        Ok(Pending::new(accepted.answer, accepted.id, &self.scheduler))
+        let expected = accepted.fill.and_then(|fill| self.filler.fill(fill, &self.scheduler));
+        let expected = expected
+            .filter(|_| self.has_spare_cpu)
+            .map(|expected| Instant::now() + expected.since(self.scheduler.now()));
+        Ok(Pending::new(accepted.answer, accepted.id, expected, &self.scheduler))
     }
 
     pub(super) fn readiness(&self) -> Readiness {

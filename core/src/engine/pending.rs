@@ -6,19 +6,26 @@ use super::request::Response;
 use super::scheduler::{Scheduler, forked};
 use crate::error::Result;
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The caller's side of an accepted request. It is answered exactly once; dropping this gives the
 /// answer up and cancels nothing.
 pub struct Pending {
     answer: Arc<Answer>,
+    /// When the answer should be there, where that is worth looking out for.
+    expected: Option<Instant>,
     canceller: Canceller,
 }
 
 impl Pending {
-    pub(super) fn new(answer: Arc<Answer>, id: RequestId, scheduler: &Arc<Scheduler>) -> Self {
+    pub(super) fn new(
+        answer: Arc<Answer>,
+        id: RequestId,
+        expected: Option<Instant>,
+        scheduler: &Arc<Scheduler>,
+    ) -> Self {
         let process = scheduler.process();
-        Self { answer, canceller: Canceller { scheduler: Arc::downgrade(scheduler), id, process } }
+        Self { answer, expected, canceller: Canceller { scheduler: Arc::downgrade(scheduler), id, process } }
     }
 
     /// Blocks until the answer is there.
@@ -37,7 +44,7 @@ impl Pending {
     fn wait_for(&self, timeout: Option<Duration>) -> Option<Result<Response>> {
         match forked(self.canceller.process) {
             Some(error) => Some(Err(error)),
-            None => self.answer.wait(timeout),
+            None => self.answer.wait(timeout, self.expected),
         }
     }
 

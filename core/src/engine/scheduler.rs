@@ -230,8 +230,24 @@ impl Scheduler {
         }
         match self.state.lock().channels {
             Some(_) => Ok(()),
-            None => Err(Error::new(ErrorKind::EngineClosed, "the engine is closed")),
+            None => Err(closed()),
         }
+    }
+
+    /// The same for tensors. Wakes the worker that will run them if one sleeps: to check and to copy them takes about as
+    /// long as waking.
+    pub(super) fn expect_tensors(&self) -> Result<()> {
+        if let Some(error) = forked(self.process) {
+            return Err(error);
+        }
+        let state = self.state.lock();
+        let channels = state.channels.as_ref().ok_or_else(closed)?;
+        if let Some(worker) = state.machine.idle_worker()
+            && channels.workers[worker].is_empty()
+        {
+            let _ = channels.workers[worker].send(WorkerCommand::LookOut);
+        }
+        Ok(())
     }
 
     /// Accepts a request or refuses it at once.
@@ -265,7 +281,7 @@ impl Scheduler {
     ) -> std::result::Result<RequestId, (RequestSpan, Error)> {
         let Arrival { input, cost, options, key, span } = arrival;
         let Some(channels) = &state.channels else {
-            return Err((span, Error::new(ErrorKind::EngineClosed, "the engine is closed")));
+            return Err((span, closed()));
         };
         let unread = channels.callbacks.len();
         if unread >= state.machine.policy().queue_capacity {
@@ -333,11 +349,17 @@ impl Scheduler {
         self.settle(aftermath)
     }
 
-    /// A decoder is done with filling slots; a failure is the request's answer.
-    pub(super) fn filled(&self, decoder: usize, id: RequestId, outcome: Result<StagedRequest>) {
+    /// A decoder is done with filling slots; a failure is the request's answer. If it runs now and no other request
+    /// is there, says when its answer is expected.
+    pub(super) fn filled(
+        &self,
+        decoder: usize,
+        id: RequestId,
+        outcome: Result<StagedRequest>,
+    ) -> Option<Time> {
         let succeeded = outcome.is_ok();
         let mut aftermath = self.aftermaths.take();
-        {
+        let expected = {
             let state = &mut *self.state.lock();
             match outcome {
                 Ok(staged) if state.open.contains_key(&id) => drop(state.staged.insert(id, staged)),
@@ -345,8 +367,10 @@ impl Scheduler {
                 Err(error) => state.keep(id, Err(error), &mut aftermath),
             }
             self.step(state, self.now(), Event::Filled { decoder, succeeded }, &mut aftermath);
-        }
+            state.machine.lone_end()
+        };
         self.settle(aftermath);
+        expected
     }
 
     /// A run is done, with the answers of its requests unless the batch is to be split.
@@ -482,10 +506,7 @@ impl Scheduler {
                     if let Some(request) = state.held[decoder].take() {
                         let fill = Fill { decoder, request, staging, place };
                         match aftermath.own == Some(place.id) {
-                            true => {
-                                state.rouse_worker(&fill);
-                                aftermath.fill = Some(fill);
-                            }
+                            true => aftermath.fill = Some(fill),
                             false => state.tell_decoder(decoder, DecoderCommand::Fill(fill)),
                         }
                     }
@@ -583,16 +604,6 @@ impl State {
         Some(open)
     }
 
-    /// Wakes the worker that will run what this thread writes, if writing takes no longer than waking.
-    fn rouse_worker(&self, fill: &Fill) {
-        if let (Decoded::Tensors(_), Some(channels), Some(worker)) =
-            (&fill.request.content, &self.channels, self.machine.idle_worker())
-            && channels.workers[worker].is_empty()
-        {
-            let _ = channels.workers[worker].send(WorkerCommand::LookOut);
-        }
-    }
-
     fn tell_worker(&self, worker: usize, command: WorkerCommand) {
         if let Some(channels) = &self.channels {
             let _ = channels.workers[worker].send(command);
@@ -606,6 +617,10 @@ impl State {
             false => aftermath.unwanted.push(answer),
         }
     }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::EngineClosed, "the engine is closed")
 }
 
 /// An error if this is not the process that made the engine: threads do not follow into a forked child.

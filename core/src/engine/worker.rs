@@ -71,7 +71,8 @@ impl Worker {
             match self.commands.try_recv() {
                 Ok(command) => return Some(command),
                 Err(TryRecvError::Disconnected) => return None,
-                Err(TryRecvError::Empty) => std::hint::spin_loop(),
+                // Who was answered, and asks again, may be on this very core.
+                Err(TryRecvError::Empty) => std::thread::yield_now(),
             }
         }
         self.commands.recv().ok()

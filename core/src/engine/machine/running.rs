@@ -33,6 +33,17 @@ impl Machine {
         self.workers.iter().position(|worker| *worker == Worker::Idle)
     }
 
+    /// When the run of the only request in flight is expected to end, if it runs and that is known.
+    pub fn lone_end(&self) -> Option<Time> {
+        if self.requests.len() != 1 {
+            return None;
+        }
+        let is_awaited = |run: &&Run| run.members.iter().any(|place| self.requests.contains_key(&place.id));
+        let run = self.runs.values().find(is_awaited)?;
+        let took = self.curve.run(run.size);
+        (!took.is_zero()).then(|| run.started.after(took))
+    }
+
     /// Runs those of the places whose answers are still wanted and can be there in time. False if there are
     /// none.
     fn launch(
@@ -293,4 +304,63 @@ fn moved_together(places: &[Place]) -> impl Iterator<Item = Place> {
         Place { id, first_slot, slots }
     };
     places.iter().map(moved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Cost, Event, Machine, Policy, Priority, RunOutcome, Shape, Time};
+    use std::time::Duration;
+
+    #[test]
+    fn the_end_of_a_run_is_foretold_to_who_is_alone() {
+        let shape = Shape { max_batch_size: 1, buckets: Vec::new(), decoders: 2, workers: 1, stagings: 2 };
+        let mut machine = Machine::new(shape, Policy::default());
+        machine.observe(1, Duration::from_nanos(500));
+        let mut after = |ns, event| {
+            machine.step(Time(ns), event, &mut Vec::new());
+            machine.lone_end()
+        };
+        let arrived = |id| Event::Arrived {
+            id,
+            tenant: 0,
+            weight: 1,
+            priority: Priority::Normal,
+            cost: Cost { slots: 1, ..Cost::default() },
+            deadline: None,
+            twin: None,
+        };
+        let (decoded, filled) = (
+            |decoder| Event::Decoded { decoder, succeeded: true },
+            |decoder| Event::Filled { decoder, succeeded: true },
+        );
+        assert_eq!(after(1, arrived(0)), None);
+        assert_eq!(after(2, decoded(0)), None);
+        assert_eq!(after(3, filled(0)), Some(Time(503)));
+        // Another one comes, and goes.
+        assert_eq!(after(4, arrived(1)), None);
+        assert_eq!(after(5, Event::Cancelled { id: 1 }), Some(Time(503)));
+        assert_eq!(after(6, arrived(2)), None);
+        // The run is nobody's any more, then that of the one who is left.
+        assert_eq!(after(7, Event::Cancelled { id: 0 }), None);
+        assert_eq!(after(8, decoded(1)), None);
+        assert_eq!(after(9, filled(1)), None);
+        assert_eq!(after(600, Event::RunDone { run: 0, outcome: RunOutcome::Failed }), Some(Time(1100)));
+    }
+
+    #[test]
+    fn nothing_is_foretold_before_anything_was_measured() {
+        let shape = Shape { max_batch_size: 1, buckets: Vec::new(), decoders: 1, workers: 1, stagings: 2 };
+        let mut machine = Machine::new(shape, Policy::default());
+        let cost = Cost { slots: 1, ..Cost::default() };
+        let (tenant, weight, priority) = (0, 1, Priority::Normal);
+        let events = [
+            Event::Arrived { id: 0, tenant, weight, priority, cost, deadline: None, twin: None },
+            Event::Decoded { decoder: 0, succeeded: true },
+            Event::Filled { decoder: 0, succeeded: true },
+        ];
+        for event in events {
+            machine.step(Time(1), event, &mut Vec::new());
+        }
+        assert_eq!((machine.counters().runs, machine.lone_end()), (1, None));
+    }
 }
