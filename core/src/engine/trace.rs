@@ -3,13 +3,18 @@
 //! The first lines name the format, the sizes and the limits; each other line is a moment in nanoseconds, an
 //! event, and a digest of what the machine said. No picture and no result is in it.
 
-use super::machine::{Action, Cost, Event, Machine, Policy, Priority, RunOutcome, Shape, Time, Window};
+use super::machine::{
+    Action, Cost, Event, Machine, Policy, Priority, RequestId, RunOutcome, Shape, Time, Window,
+};
 use crate::error::{Error, ErrorKind, Result};
 use std::hash::{Hash, Hasher};
 use std::io::{BufRead, Write};
 use std::time::Duration;
 
 const FORMAT: &str = "libvision-trace 2";
+
+/// Most that a size in a trace may be, as memory is taken by it: more than any engine has.
+const LARGEST_SIZE: u64 = 1 << 16;
 
 /// Writes a trace. A failure to write ends the recording and nothing else.
 pub(super) struct Recorder {
@@ -66,8 +71,9 @@ pub fn replay(trace: impl BufRead, mut see: impl FnMut(Step)) -> Result<u64> {
     };
     head(FORMAT)?;
     let (at, line) = head("shape ")?;
-    let sizes = numbers(&line).filter(|sizes| sizes.len() >= 4 && sizes.iter().all(|size| *size > 0));
-    let sizes = sizes.ok_or_else(|| invalid(at, "sizes of at least 1", &line))?;
+    let sizes = numbers(&line)
+        .filter(|sizes| sizes.len() >= 4 && sizes.iter().all(|size| (1..=LARGEST_SIZE).contains(size)));
+    let sizes = sizes.ok_or_else(|| invalid(at, "sizes from 1 to 65536", &line))?;
     let shape = Shape {
         max_batch_size: sizes[0] as usize,
         decoders: sizes[1] as usize,
@@ -79,12 +85,18 @@ pub fn replay(trace: impl BufRead, mut see: impl FnMut(Step)) -> Result<u64> {
     let policy = numbers(&line).and_then(|words| policy_of(&words));
     let policy = policy.ok_or_else(|| invalid(at, "limits", &line))?;
     let mut machine = Machine::new(shape, policy);
-    let mut steps = 0;
+    let (mut steps, mut latest, mut last_id) = (0, Time::default(), None);
     for line in lines {
         let (at, line) = line?;
-        let parsed = step_of(&line).filter(|(_, event, _)| is_possible(event, machine.shape()));
+        let parsed = step_of(&line).filter(|(now, event, _)| {
+            *now >= latest && is_possible(event, machine.shape()) && follows(event, last_id)
+        });
         let (now, event, said) =
             parsed.ok_or_else(|| invalid(at, "a moment, an event and a digest", &line))?;
+        latest = now;
+        if let Event::Arrived { id, .. } = event {
+            last_id = Some(id);
+        }
         let mut actions = Vec::new();
         machine.step(now, event, &mut actions);
         let is_the_same = digest(&actions) == said;
@@ -106,6 +118,14 @@ fn is_possible(event: &Event, shape: &Shape) -> bool {
     match event {
         Event::Decoded { decoder, .. } | Event::Filled { decoder, .. } => *decoder < shape.decoders,
         Event::Rebuilt { worker, .. } => *worker < shape.workers,
+        _ => true,
+    }
+}
+
+/// Whether a request has a name that none before it had.
+fn follows(event: &Event, last_id: Option<RequestId>) -> bool {
+    match event {
+        Event::Arrived { id, .. } => last_id.is_none_or(|last| *id > last),
         _ => true,
     }
 }
@@ -288,10 +308,26 @@ mod tests {
     fn what_is_no_trace_is_an_error_that_names_the_line() {
         let head = "libvision-trace 2\nshape 2 1 1 3\npolicy 0 1 9 9 9 0 0 9 9 0\n";
         assert_eq!(replay(head.as_bytes(), |_| ()).unwrap(), 0);
-        let wrong =
-            ["", "x", "libvision-trace 2\nshape 0 1 1 1", "libvision-trace 2\nshape 1 1 1 1\npolicy 1"];
-        let long = ["nonsense", "1 decoded 1 1 0", "1 rebuilt 5 1 0", "1 arrived 1 0"]
-            .map(|line| format!("{head}{line}"));
+        let wrong = [
+            "",
+            "x",
+            "libvision-trace 2\nshape 0 1 1 1",
+            "libvision-trace 2\nshape 1 1 1 99999999999999\npolicy 0 1 9 9 9 0 0 9 9 0\n",
+            "libvision-trace 2\nshape 18446744073709551615 1 1 1\npolicy 0 1 9 9 9 0 0 9 9 0\n",
+            "libvision-trace 2\nshape 1 1 1 1\npolicy 1",
+        ];
+        let arrived = "5 arrived 3 0 1 1 1 1 1 0 0 0 0";
+        let long = [
+            "nonsense",
+            "1 decoded 1 1 0",
+            "1 rebuilt 5 1 0",
+            "1 arrived 1 0",
+            // Time goes back; a request comes twice.
+            &format!("{arrived}\n4 tick 0"),
+            &format!("{arrived}\n{arrived}"),
+        ]
+        .map(|line| format!("{head}{line}"));
+        assert_eq!(replay(format!("{head}{arrived}").as_bytes(), |_| ()).unwrap(), 1);
         for trace in wrong.into_iter().map(str::to_owned).chain(long) {
             let error = replay(trace.as_bytes(), |_| ()).unwrap_err();
             assert!(error.message().contains("line"), "{trace:?}: {error}");
