@@ -13,6 +13,8 @@ use libvision::graph::{Graph, Op, ValueKind};
 use libvision::image::Pixels;
 use libvision::preprocess::{CpuPreprocessor, CropPolicy, PreprocessSpec, ResizeFilter, ResizeMode};
 use libvision::{ErrorKind, Model, Tensor};
+use libvision_kernels::epilogue::Activation;
+use libvision_kernels::geometry::Window;
 use networks::{Net, every_operator, has_device, noise, small};
 use std::path::Path;
 use std::sync::Arc;
@@ -268,6 +270,21 @@ fn what_has_no_kernel_is_refused_by_name() {
     let error = refused(&net.output(&[y]), &options);
     assert_eq!(error.kind(), ErrorKind::OperatorUnsupported);
     assert!(error.message().contains("node0"), "{error}");
+
+    // As many values of as many channels, but not the same.
+    let (mut net, x) = Net::input(&[8, 6, 6]);
+    let [row, column] =
+        [[6, 1], [1, 6]].map(|size| net.conv(x, [8, 8], Window { size, ..Window::square(1, 1, 0) }, 1));
+    let y = net.node(Op::Add { activation: Activation::Identity }, &[row, column]);
+    let error = refused(&net.output(&[y]), &options);
+    assert!(error.message().contains("[N,8,1,6] and [N,8,6,1]"), "{error}");
+
+    let (mut net, x) = Net::input(&[8, 2, 2]);
+    let flat = net.node(Op::Flatten, &[x]);
+    let hidden = net.linear(flat, [32, 32]);
+    let y = net.node(Op::Add { activation: Activation::Identity }, &[flat, hidden]);
+    let error = refused(&net.output(&[y]), &options);
+    assert!(error.message().contains("node2") && error.message().contains("flattened"), "{error}");
 
     let (mut net, x) = Net::input(&[8]);
     let y = net.linear(x, [8, 3]);

@@ -207,6 +207,7 @@ impl NodeLowering<'_> {
     fn add(&mut self, activation: Activation) -> Result<Lowered> {
         match self.step.inputs[..] {
             [Some(a), Some(b)] => {
+                self.same_shape()?;
                 let form = self.natural(a)?;
                 self.same_form(b, form)?;
                 self.write(form)?;
@@ -315,13 +316,23 @@ impl NodeLowering<'_> {
         Err(self.unsupported("it reads probabilities, and only softmax and outputs can"))
     }
 
+    /// Equal shapes are not enough: a flattened image lies otherwise than a row of as many values. Neither are equal
+    /// forms: they know pixels, not rows and columns.
     fn same_form(&self, tensor: TensorId, form: Form) -> Result<()> {
         if self.forms[tensor] == form {
             return Ok(());
         }
-        let shape = |id: TensorId| show_shape(&self.plan.tensors()[id].shape);
-        let shapes: Vec<String> = self.step.inputs.iter().flatten().map(|id| shape(*id)).collect();
-        Err(self.unsupported(format!("expected tensors of equal shapes, found {}", shapes.join(" and "))))
+        Err(self.unsupported("expected tensors of one form, found a flattened image and a row of values"))
+    }
+
+    /// Fails if the node's first two inputs are broadcast.
+    fn same_shape(&self) -> Result<()> {
+        let shape = |input: usize| self.graph.value(self.node.inputs[input]).shape.as_deref();
+        if shape(0) == shape(1) {
+            return Ok(());
+        }
+        let [a, b] = [0, 1].map(|input| shape(input).map_or_else(String::new, show_shape));
+        Err(self.unsupported(format!("expected tensors of equal shapes, found {a} and {b}")))
     }
 
     fn write(&mut self, form: Form) -> Result<()> {
