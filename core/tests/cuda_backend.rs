@@ -15,7 +15,7 @@ use libvision::preprocess::{CpuPreprocessor, CropPolicy, PreprocessSpec, ResizeF
 use libvision::{ErrorKind, Model, Tensor};
 use libvision_kernels::epilogue::Activation;
 use libvision_kernels::geometry::Window;
-use networks::{Net, every_operator, has_device, noise, small};
+use networks::{Net, every_operator, has_device, inverted_residuals, noise, small};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -48,15 +48,16 @@ fn every_operator_agrees_with_the_cpu_in_every_precision() {
     if !has_device() {
         return;
     }
-    let graph = every_operator();
     let input = noise(3 * 3 * 17 * 13, 99);
     let options = CompileOptions { max_batch_size: 3, ..CompileOptions::default() };
-    let expected = run(&CpuBackend::new().compile(&graph, &options).expect("the CPU runs it"), 3, &input);
-    for (precision, tolerance) in
-        [(Precision::F32, 1e-5), (Precision::Auto, 5e-3), (Precision::F16, 5e-3), (Precision::Bf16, 4e-2)]
-    {
-        let found = run(&compile(&graph, &CompileOptions { precision, ..options.clone() }), 3, &input);
-        agree(&expected, &found, tolerance);
+    for graph in [every_operator(), inverted_residuals()] {
+        let expected = run(&CpuBackend::new().compile(&graph, &options).expect("the CPU runs it"), 3, &input);
+        for (precision, tolerance) in
+            [(Precision::F32, 1e-5), (Precision::Auto, 5e-3), (Precision::F16, 5e-3), (Precision::Bf16, 4e-2)]
+        {
+            let found = run(&compile(&graph, &CompileOptions { precision, ..options.clone() }), 3, &input);
+            agree(&expected, &found, tolerance);
+        }
     }
 }
 
@@ -266,10 +267,11 @@ fn what_has_no_kernel_is_refused_by_name() {
         CudaBackend::new(0).compile(graph, options).err().expect("refused")
     };
     let (mut net, x) = Net::input(&[8, 4, 4]);
-    let y = net.node(Op::Mul, &[x, x]);
+    let one_channel = net.conv(x, [8, 1], Window::square(1, 1, 0), 1);
+    let y = net.node(Op::Mul, &[x, one_channel]);
     let error = refused(&net.output(&[y]), &options);
     assert_eq!(error.kind(), ErrorKind::OperatorUnsupported);
-    assert!(error.message().contains("node0"), "{error}");
+    assert!(error.message().contains("node1") && error.message().contains("[N,1,4,4]"), "{error}");
 
     // As many values of as many channels, but not the same.
     let (mut net, x) = Net::input(&[8, 6, 6]);
@@ -277,7 +279,7 @@ fn what_has_no_kernel_is_refused_by_name() {
         [[6, 1], [1, 6]].map(|size| net.conv(x, [8, 8], Window { size, ..Window::square(1, 1, 0) }, 1));
     let y = net.node(Op::Add { activation: Activation::Identity }, &[row, column]);
     let error = refused(&net.output(&[y]), &options);
-    assert!(error.message().contains("[N,8,1,6] and [N,8,6,1]"), "{error}");
+    assert!(error.message().contains("[N,8,1,6] with [N,8,6,1]"), "{error}");
 
     let (mut net, x) = Net::input(&[8, 2, 2]);
     let flat = net.node(Op::Flatten, &[x]);

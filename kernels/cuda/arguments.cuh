@@ -182,20 +182,30 @@ static_assert(__builtin_offsetof(GlobalPoolArguments, unused) == 28, "layout");
 static_assert(__builtin_offsetof(GlobalPoolArguments, by_chunks) == 32, "layout");
 #endif
 
-struct AddArguments {
+struct PairArguments {
   u64 left;
+  u64 right;
   u64 output;
   EpilogueArguments epilogue;
   u32 items;
+  u32 channels;
+  u32 meant_channels;
   u32 unused;
+  Divisor by_chunks;
+  Divisor by_repeats;
 };
-static_assert(sizeof(AddArguments) == 48, "layout");
+static_assert(sizeof(PairArguments) == 80, "layout");
 #ifndef __CUDACC_RTC__
-static_assert(__builtin_offsetof(AddArguments, left) == 0, "layout");
-static_assert(__builtin_offsetof(AddArguments, output) == 8, "layout");
-static_assert(__builtin_offsetof(AddArguments, epilogue) == 16, "layout");
-static_assert(__builtin_offsetof(AddArguments, items) == 40, "layout");
-static_assert(__builtin_offsetof(AddArguments, unused) == 44, "layout");
+static_assert(__builtin_offsetof(PairArguments, left) == 0, "layout");
+static_assert(__builtin_offsetof(PairArguments, right) == 8, "layout");
+static_assert(__builtin_offsetof(PairArguments, output) == 16, "layout");
+static_assert(__builtin_offsetof(PairArguments, epilogue) == 24, "layout");
+static_assert(__builtin_offsetof(PairArguments, items) == 48, "layout");
+static_assert(__builtin_offsetof(PairArguments, channels) == 52, "layout");
+static_assert(__builtin_offsetof(PairArguments, meant_channels) == 56, "layout");
+static_assert(__builtin_offsetof(PairArguments, unused) == 60, "layout");
+static_assert(__builtin_offsetof(PairArguments, by_chunks) == 64, "layout");
+static_assert(__builtin_offsetof(PairArguments, by_repeats) == 72, "layout");
 #endif
 
 struct LinearArguments {

@@ -1,5 +1,5 @@
-// A window over each channel by itself: depthwise convolution, pooling. A thread computes eight neighbouring
-// channels of one output pixel, in the order of the window's rows and columns.
+// Each channel by itself: depthwise convolution, pooling, sums and products of two tensors. A thread computes eight
+// neighbouring channels of one output pixel, in the order of the window's rows and columns.
 #include "divisor.cuh"
 #include "epilogue.cuh"
 
@@ -106,14 +106,30 @@ DEVICE void global_average_pool(const GlobalPoolArguments& arguments) {
   store_channels<E>(arguments.output, u64{image} * arguments.channels + channel, sums);
 }
 
-// A sum of two tensors, then an activation.
-template <Element E>
-DEVICE void add(const AddArguments& arguments) {
+// Two tensors value by value, then an activation.
+template <Element E, class Function>
+DEVICE void combine(const PairArguments& arguments, Function function) {
   u32 number = block_index() * THREADS + thread_index();
   if (number >= arguments.items) return;
-  float values[8], none[8] = {};
+  u32 pixel = divide(number, arguments.by_chunks), chunk = number - pixel * (arguments.channels / CHANNELS_AT_ONCE);
+  u32 right_pixel = divide(pixel, arguments.by_repeats);
+  float values[8], right[8];
   load_channels<E>(values, arguments.left, u64{number} * CHANNELS_AT_ONCE);
-  finish_channels<E>(arguments.epilogue, values, none, arguments.output, u64{number} * CHANNELS_AT_ONCE);
+  load_channels<E>(right, arguments.right, u64{right_pixel} * arguments.channels + chunk * CHANNELS_AT_ONCE);
+  UNROLL for (int i = 0; i < 8; i++) values[i] = function(values[i], right[i]);
+  activate(arguments.epilogue, values);
+  UNROLL for (int i = 0; i < 8; i++) values[i] = chunk * CHANNELS_AT_ONCE + i < arguments.meant_channels ? values[i] : 0.0f;
+  store_channels<E>(arguments.output, u64{number} * CHANNELS_AT_ONCE, values);
+}
+
+template <Element E>
+DEVICE void add(const PairArguments& arguments) {
+  combine<E>(arguments, [](float left, float right) { return left + right; });
+}
+
+template <Element E>
+DEVICE void multiply(const PairArguments& arguments) {
+  combine<E>(arguments, [](float left, float right) { return left * right; });
 }
 
 #define WINDOW_KERNELS(TYPE, ELEMENT)                                                                        \
@@ -121,7 +137,8 @@ DEVICE void add(const AddArguments& arguments) {
   KERNEL(TYPE##_max_pool, WindowArguments, THREADS) { max_pool<ELEMENT>(arguments); }                        \
   KERNEL(TYPE##_average_pool, WindowArguments, THREADS) { average_pool<ELEMENT>(arguments); }                \
   KERNEL(TYPE##_global_average_pool, GlobalPoolArguments, THREADS) { global_average_pool<ELEMENT>(arguments); } \
-  KERNEL(TYPE##_add, AddArguments, THREADS) { add<ELEMENT>(arguments); }
+  KERNEL(TYPE##_add, PairArguments, THREADS) { add<ELEMENT>(arguments); }                                    \
+  KERNEL(TYPE##_multiply, PairArguments, THREADS) { multiply<ELEMENT>(arguments); }
 
 WINDOW_KERNELS(f16, Element::F16)
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800

@@ -119,5 +119,33 @@ pub fn every_operator() -> Graph {
     let logits = net.linear(hidden, [33, 7]);
     let scores = net.node(Op::Softmax, &[logits]);
     let pooled = net.node(Op::GlobalAveragePool { keep_dims: true }, &[most]);
-    net.output(&[logits, scores, pooled, most, flat])
+    let raised = net.node(Op::Add { activation: Activation::Relu }, &[most, pooled]);
+    let square = net.node(Op::Mul, &[raised, raised]);
+    net.output(&[logits, scores, pooled, most, flat, raised, square])
+}
+
+/// Inverted residual blocks with squeeze and excite, as of EfficientNet and of MobileNetV3.
+pub fn inverted_residuals() -> Graph {
+    let (mut net, x) = Net::input(&[3, 17, 13]);
+    let mut y = net.conv(x, [3, 12], Window::square(3, 2, 1), 1);
+    let pointwise = Window::square(1, 1, 0);
+    let hard_sigmoid = Activation::HardSigmoid { alpha: 1.0 / 6.0, beta: 0.5 };
+    for (activation, gate) in [(Activation::Silu, Activation::Sigmoid), (Activation::HardSwish, hard_sigmoid)]
+    {
+        let wide = net.conv(y, [12, 44], pointwise, 1);
+        let wide = net.conv(wide, [44, 44], Window::square(5, 1, 2), 44);
+        let wide = net.node(Op::Activate(activation), &[wide]);
+        let squeezed = net.node(Op::GlobalAveragePool { keep_dims: true }, &[wide]);
+        let squeezed = net.conv(squeezed, [44, 7], pointwise, 1);
+        let factors = net.conv(squeezed, [7, 44], pointwise, 1);
+        let factors = net.node(Op::Activate(gate), &[factors]);
+        // Exporters write either first.
+        let operands = if gate == hard_sigmoid { [wide, factors] } else { [factors, wide] };
+        let excited = net.node(Op::Mul, &operands);
+        let narrow = net.conv(excited, [44, 12], pointwise, 1);
+        y = net.node(Op::Add { activation: Activation::Identity }, &[narrow, y]);
+    }
+    let pooled = net.node(Op::GlobalAveragePool { keep_dims: false }, &[y]);
+    let logits = net.linear(pooled, [12, 7]);
+    net.output(&[logits, y])
 }

@@ -229,18 +229,28 @@ argument_block! {
 }
 
 argument_block! {
-    /// A sum of two tensors, then an activation.
-    AddArguments {
-        /// First tensor.
+    /// Two tensors value by value, then an activation.
+    PairArguments {
+        /// `[pixels, channels]`
         left: u64,
-        /// The sum.
+        /// The same, or fewer pixels: each stands for `by_repeats` of the left one.
+        right: u64,
+        /// As `left`.
         output: u64,
-        /// The second tensor as residual, and the activation.
+        /// The activation; no residual.
         epilogue: EpilogueArguments,
-        /// Elements divided by 8.
+        /// Pixels times `channels / 8`.
         items: u32,
+        /// Stored channels.
+        channels: u32,
+        /// Those that mean something; the others become zero, as products of what fills up might overflow.
+        meant_channels: u32,
         /// Zero.
         unused: u32,
+        /// By `channels / 8`.
+        by_chunks: Divisor,
+        /// By the pixels that one of the right tensor stands for.
+        by_repeats: Divisor,
     }
 }
 
@@ -378,7 +388,7 @@ pub fn header() -> String {
         Conv2dArguments::definition(),
         WindowArguments::definition(),
         GlobalPoolArguments::definition(),
-        AddArguments::definition(),
+        PairArguments::definition(),
         LinearArguments::definition(),
         RowArguments::definition(),
         ResizeArguments::definition(),

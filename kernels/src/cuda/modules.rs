@@ -57,13 +57,22 @@ entry_points!(
         "f16_average_pool",
         "f16_global_average_pool",
         "f16_add",
+        "f16_multiply",
         "f32_depthwise",
         "f32_max_pool",
         "f32_average_pool",
         "f32_global_average_pool",
         "f32_add",
+        "f32_multiply",
     ],
-    ["bf16_depthwise", "bf16_max_pool", "bf16_average_pool", "bf16_global_average_pool", "bf16_add"]
+    [
+        "bf16_depthwise",
+        "bf16_max_pool",
+        "bf16_average_pool",
+        "bf16_global_average_pool",
+        "bf16_add",
+        "bf16_multiply"
+    ]
 );
 entry_points!(LINEAR, 128, 0, 96, ["f16_linear", "f32_linear"], ["bf16_linear"]);
 // A value of 8 bytes per warp.

@@ -3,7 +3,7 @@
 use super::images::{Image, Kind};
 
 /// SHA-256 of the sources that the images were made from.
-pub const SOURCES: &str = "520ca6a407319e8861e2c45f965ca58b2e3abdb9c85de71ef01352175e1c43ab";
+pub const SOURCES: &str = "b68a52ed9854a65b2dd905bc381ce5cbd8f06862d25ecbbc85760e5f61d0bb5a";
 
 /// Every module for every target.
 pub const IMAGES: &[Image] = &[
@@ -67,56 +67,56 @@ pub const IMAGES: &[Image] = &[
         module: "window",
         capability: 75,
         kind: Kind::Cubin,
-        bytes: 95976,
-        sha256: "e92a990cb2efc7c9292f8c7ab57032c663a43d86d23bb8839a17dd2b33e208f4",
+        bytes: 117352,
+        sha256: "af3b0061587e9f02cc806ea858f90adcf493977d3bc22a96e003a8e2d14f4c22",
         compressed: include_bytes!("../../cuda/prebuilt/sm_75/window.cubin.zst"),
     },
     Image {
         module: "window",
         capability: 80,
         kind: Kind::Cubin,
-        bytes: 144808,
-        sha256: "99518cc0d459cee49825c72b5d6fa432cf2abfaa1d8d82901f373c91f3c1aa10",
+        bytes: 176424,
+        sha256: "4ba808bdaaceb7bfff1d3ead1aa14ec3c519d36b52315ec3892c3d4c2e55eb84",
         compressed: include_bytes!("../../cuda/prebuilt/sm_80/window.cubin.zst"),
     },
     Image {
         module: "window",
         capability: 90,
         kind: Kind::Cubin,
-        bytes: 152864,
-        sha256: "f6fce000f8742b8745d0f3532b317bc8c67d7ffa8976f79cc1d1144bd9dc1fc3",
+        bytes: 185952,
+        sha256: "39fb4a01d17f9bb4a73815d8416c40ddc13069b43b367f3e976afe1e680e3ea0",
         compressed: include_bytes!("../../cuda/prebuilt/sm_90/window.cubin.zst"),
     },
     Image {
         module: "window",
         capability: 100,
         kind: Kind::Cubin,
-        bytes: 190992,
-        sha256: "f0362c505e391271f95fdb315fdf03688f6bbbf7baa7c217f05e3327f8a86665",
+        bytes: 231648,
+        sha256: "820715c51291bdf4ab87271204ca369bb895725939835cb6fd69f39b7b345414",
         compressed: include_bytes!("../../cuda/prebuilt/sm_100/window.cubin.zst"),
     },
     Image {
         module: "window",
         capability: 120,
         kind: Kind::Cubin,
-        bytes: 192344,
-        sha256: "ff03e36235087470823285d2f15247f7332c376891e4c5d3365fbcef14fc634f",
+        bytes: 233496,
+        sha256: "8d644b2688d63bbe0e979116bdf693ec6c81c6bec8b78ff319df56901d267b9b",
         compressed: include_bytes!("../../cuda/prebuilt/sm_120/window.cubin.zst"),
     },
     Image {
         module: "window",
         capability: 75,
         kind: Kind::Ptx,
-        bytes: 155029,
-        sha256: "2aea8489dff5c7ae64f8a8b5712d9ded434df4749b60607332b794fe6f64fb1d",
+        bytes: 198000,
+        sha256: "04e5800cccd6304cc51f1378350e9d0b06f82c11f206edd41fd81825e9c2ada0",
         compressed: include_bytes!("../../cuda/prebuilt/compute_75/window.ptx.zst"),
     },
     Image {
         module: "window",
         capability: 80,
         kind: Kind::Ptx,
-        bytes: 242199,
-        sha256: "b915f7955f2d8f498b289e4656efda8178e05ef437a0e37ac0801121cdbef6c8",
+        bytes: 306831,
+        sha256: "241eabcdea33aa7ce8c6f0ce375bcd4e27d1191dce60542da0870c4d3bfa25c6",
         compressed: include_bytes!("../../cuda/prebuilt/compute_80/window.ptx.zst"),
     },
     Image {

@@ -1,6 +1,6 @@
-//! Layers that treat each channel by itself: depthwise convolution, pooling, the sum of two tensors.
+//! Layers that treat each channel by itself: depthwise convolution, pooling, sums and products of two tensors.
 
-use super::arguments::{AddArguments, EpilogueArguments, GlobalPoolArguments, WindowArguments};
+use super::arguments::{EpilogueArguments, GlobalPoolArguments, PairArguments, WindowArguments};
 use super::conv2d::{Conv2dTensors, pack_bias};
 use super::divisor::Divisor;
 use super::element::Element;
@@ -137,23 +137,65 @@ pub fn global_average_pool(
     launch_items(name, items, &arguments)
 }
 
-/// The launch that adds two tensors of `elements` stored elements, then applies `activation`.
-pub fn add(
-    elements: usize,
-    element: Element,
-    activation: Activation,
-    [left, right]: [u64; 2],
-    output: u64,
-) -> Result<Launch, GeometryError> {
-    let items = size("values", elements / CHANNELS_AT_ONCE)?;
-    let arguments =
-        AddArguments { left, output, epilogue: EpilogueArguments::new(activation, right), items, unused: 0 };
-    let name = match element {
-        Element::F16 => "f16_add",
-        Element::Bf16 => "bf16_add",
-        Element::F32 => "f32_add",
-    };
-    launch_items(name, items, &arguments)
+/// What two tensors become, value by value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Their sum.
+    Add,
+    /// Their product.
+    Multiply,
+}
+
+/// A layer of two tensors.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pair {
+    /// What they become.
+    pub operation: Operation,
+    /// Channels of both.
+    pub channels: usize,
+    /// Pixels of an image of the left one.
+    pub pixels: usize,
+    /// Whether the right one has as many, or one for all of an image.
+    pub right_is_whole: bool,
+    /// Type of the numbers.
+    pub element: Element,
+    /// Follows.
+    pub activation: Activation,
+}
+
+impl Pair {
+    /// The launch for `images` images.
+    pub fn launch(
+        &self,
+        images: usize,
+        [left, right]: [u64; 2],
+        output: u64,
+    ) -> Result<Launch, GeometryError> {
+        let chunks = self.channels.div_ceil(CHANNELS_AT_ONCE);
+        let items = images.saturating_mul(self.pixels).saturating_mul(chunks);
+        let repeats = if self.right_is_whole { 1 } else { self.pixels };
+        let arguments = PairArguments {
+            left,
+            right,
+            output,
+            epilogue: EpilogueArguments::new(self.activation, 0),
+            items: size("values", items)?,
+            channels: size("channels", stored_channels(self.channels))?,
+            meant_channels: size("channels", self.channels)?,
+            unused: 0,
+            by_chunks: Divisor::new(size("channels", chunks)?),
+            by_repeats: Divisor::new(size("pixels", repeats)?),
+        };
+        let name = match (self.element, self.operation) {
+            (Element::F16, Operation::Add) => "f16_add",
+            (Element::Bf16, Operation::Add) => "bf16_add",
+            (Element::F32, Operation::Add) => "f32_add",
+            (Element::F16, Operation::Multiply) => "f16_multiply",
+            (Element::Bf16, Operation::Multiply) => "bf16_multiply",
+            (Element::F32, Operation::Multiply) => "f32_multiply",
+        };
+        launch_items(name, arguments.items, &arguments)
+    }
 }
 
 fn window_arguments(

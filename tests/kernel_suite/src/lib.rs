@@ -9,6 +9,7 @@ pub mod conv;
 pub mod gpu;
 pub mod networks;
 pub mod numbers;
+pub mod pair;
 pub mod picture;
 pub mod pool;
 pub mod scores;

@@ -5,13 +5,14 @@ use anyhow::{Context, Result, anyhow, ensure};
 use libvision_cuda_emulator::{Change, Emulator};
 use libvision_kernel_suite::conv::{Layer, geometry};
 use libvision_kernel_suite::numbers::{Random, compare, rounded};
+use libvision_kernel_suite::pair::{self, run_pair};
 use libvision_kernel_suite::picture::{Picture, expected, preprocess, random_picture};
 use libvision_kernel_suite::pool::run_pool;
 use libvision_kernel_suite::scores::{best, run_linear, run_softmax};
 use libvision_kernels::cuda::element::Element;
 use libvision_kernels::cuda::linear::Linear;
 use libvision_kernels::cuda::resize::{Placement, Resize};
-use libvision_kernels::cuda::window::Pooling;
+use libvision_kernels::cuda::window::{Operation, Pair, Pooling};
 use libvision_kernels::epilogue::Activation;
 use libvision_kernels::geometry::{Padding, Pool2dGeometry, Window};
 use libvision_kernels::reference;
@@ -290,6 +291,20 @@ const BUGS: &[Bug] = &[
         "u64{tap / 2} * arguments.channels + channel",
     ),
     bug(
+        "one factor serves all images of a batch",
+        pairs,
+        "window.cu",
+        "u64{right_pixel} * arguments.channels",
+        "u64{right_pixel / arguments.items} * arguments.channels",
+    ),
+    bug(
+        "what fills up the channels is not cleared",
+        pairs,
+        "window.cu",
+        "+ i < arguments.meant_channels",
+        "+ i < arguments.channels",
+    ),
+    bug(
         "half of a warp's sums are left out",
         scores,
         "linear.cu",
@@ -452,6 +467,18 @@ fn windows(emulator: &Emulator) -> Result<()> {
     let average = Pooling::Average { count_border: false };
     let expected = pool2d::average_pool(&pool, false, &x);
     compare(&run_pool(emulator, &pool, average, Element::F32, &x)?, &expected, |_| 1e-5)
+}
+
+/// A product of images and one factor for each channel of each.
+fn pairs(emulator: &Emulator) -> Result<()> {
+    let (channels, pixels, element) = (9, 6, Element::F32);
+    let (operation, activation) = (Operation::Multiply, Activation::Identity);
+    let pair = Pair { operation, channels, pixels, right_is_whole: false, element, activation };
+    let mut random = Random(12);
+    let (left, right) = (random.grid(2 * 9 * 6, 1.0 / 64.0), random.grid(2 * 9, 1.0 / 64.0));
+    let expected = pair::expected(&pair, [&left, &right], |left, right| left * right);
+    let expected: Vec<f64> = expected.into_iter().map(f64::from).collect();
+    compare(&run_pair(emulator, &pair, [&left, &right])?, &expected, |_| 0.0)
 }
 
 /// Fully connected, softmax, top-k.

@@ -2,7 +2,7 @@
 
 use bytemuck::{AnyBitPattern, try_pod_read_unaligned};
 use libvision_kernels::cuda::arguments::{
-    AddArguments, AxisArguments, Conv2dArguments, GlobalPoolArguments, LinearArguments, PictureArguments,
+    AxisArguments, Conv2dArguments, GlobalPoolArguments, LinearArguments, PairArguments, PictureArguments,
     ResizeArguments, RowArguments, WindowArguments,
 };
 use libvision_kernels::cuda::modules::SLAB_BYTES;
@@ -72,12 +72,12 @@ pub(crate) fn operands(entry_point: &str, blocks: u32, arguments: &[u8]) -> Opti
                 write("output", a.output, output),
             ]
         }
-        "add" => {
-            let a: AddArguments = parse(arguments)?;
+        "add" | "multiply" => {
+            let a: PairArguments = parse(arguments)?;
             let tensor = product(&[a.items, 8, bytes]);
             vec![
                 read("left", a.left, tensor),
-                read("right", a.epilogue.residual, tensor),
+                read("right", a.right, product(&[a.by_repeats.divide(a.items), 8, bytes])),
                 write("output", a.output, tensor),
             ]
         }

@@ -5,10 +5,7 @@ mod support;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use cudarc::driver::result;
-use libvision_kernels::cuda::element::Element;
-use libvision_kernels::cuda::window::add;
-use libvision_kernels::epilogue::Activation;
-use support::session::{BYTES, LENGTH, Session};
+use support::session::{BYTES, LENGTH, Session, sum};
 use support::{installed, run, scenario};
 
 /// A mistake, and the kind of report that names it.
@@ -215,7 +212,7 @@ fn play(scenario: &str) -> Result<()> {
         }
         "block of another size" => {
             let [a, b, c] = s.tensors;
-            let launch = add(LENGTH, Element::F32, Activation::Identity, [a, b], c)?;
+            let launch = sum(LENGTH, [a, b], c)?;
             let _ = s.launch(0, &launch, launch.threads / 2);
         }
         "synchronised inside a capture" => {

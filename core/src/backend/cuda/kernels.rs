@@ -7,8 +7,7 @@ use libvision_kernels::cuda::element::Element;
 use libvision_kernels::cuda::launch::Launch;
 use libvision_kernels::cuda::linear::{Linear, LinearTensors};
 use libvision_kernels::cuda::rows::softmax;
-use libvision_kernels::cuda::window::{Depthwise, Pooling, add, global_average_pool, pool};
-use libvision_kernels::epilogue::Activation;
+use libvision_kernels::cuda::window::{Depthwise, Pair, Pooling, global_average_pool, pool};
 use libvision_kernels::geometry::{Conv2dGeometry, GeometryError, Pool2dGeometry};
 
 /// The kernel of a step, or the copy that it is. Sizes are those of one image.
@@ -37,11 +36,7 @@ pub(super) enum Work {
         pixels: usize,
         element: Element,
     },
-    Add {
-        elements: usize,
-        activation: Activation,
-        element: Element,
-    },
+    Pair(Pair),
     Linear(Linear),
     Softmax {
         columns: usize,
@@ -92,10 +87,7 @@ impl Lowered {
             Work::GlobalAveragePool { channels, pixels, element } => {
                 global_average_pool(*channels, *pixels, *element, images, [at.first, at.output])
             }
-            Work::Add { elements, activation, element } => {
-                let elements = elements.saturating_mul(images);
-                add(elements, *element, *activation, [at.first, at.second], at.output)
-            }
+            Work::Pair(pair) => pair.launch(images, [at.first, at.second], at.output),
             Work::Linear(layer) => {
                 let Addresses { first: input, weights, bias, output, .. } = at;
                 layer.launch(images, &LinearTensors { input, weights, bias, output })

@@ -11,7 +11,7 @@ use libvision_kernels::cuda::conv2d::{Conv2d, NARROW_CHANNELS};
 use libvision_kernels::cuda::element::Element;
 use libvision_kernels::cuda::launch::CHANNELS_AT_ONCE;
 use libvision_kernels::cuda::linear::Linear;
-use libvision_kernels::cuda::window::{Depthwise, Pooling};
+use libvision_kernels::cuda::window::{Depthwise, Operation, Pair, Pooling};
 use libvision_kernels::epilogue::Activation;
 use libvision_kernels::geometry::{Conv2dGeometry, GeometryError, Padding, Pool2dGeometry, Window};
 
@@ -84,6 +84,14 @@ fn natural_form(plan: &Plan, tensor: TensorId, element: Element) -> Form {
     }
 }
 
+/// Whether `pixel` is `[N,C,1,1]` beside `[N,C,H,W]`.
+fn is_pixel_for(pixel: &[Dim], image: &[Dim]) -> bool {
+    match (pixel, image) {
+        ([n, c, Dim::Fixed(1), Dim::Fixed(1)], [image_n, image_c, _, _]) => (n, c) == (image_n, image_c),
+        _ => false,
+    }
+}
+
 fn no_output() -> Error {
     Error::new(ErrorKind::Internal, "a step of the plan has no tensor to work on")
 }
@@ -98,7 +106,7 @@ struct NodeLowering<'g> {
     weights: &'g mut PackedWeights,
 }
 
-impl NodeLowering<'_> {
+impl<'g> NodeLowering<'g> {
     fn lower(mut self) -> Result<Lowered> {
         match &self.node.op {
             Op::Conv2d { activation, has_bias, has_residual, .. } => {
@@ -114,8 +122,8 @@ impl NodeLowering<'_> {
                 let channels = self.forms[x].channels;
                 self.scale_shift(x, &vec![1.0; channels], &vec![0.0; channels], *activation)
             }
-            Op::Add { activation } => self.add(*activation),
-            Op::Mul => self.multiply(),
+            Op::Add { activation } => self.pair(Operation::Add, *activation),
+            Op::Mul => self.pair(Operation::Multiply, Activation::Identity),
             Op::MaxPool { window } => self.pool(window, Pooling::Max),
             Op::AveragePool { window, count_include_pad } => {
                 self.pool(window, Pooling::Average { count_border: *count_include_pad })
@@ -204,31 +212,39 @@ impl NodeLowering<'_> {
         self.convolve(x, &geometry, (scale, Some(shift)), activation)
     }
 
-    fn add(&mut self, activation: Activation) -> Result<Lowered> {
+    /// A sum or product: of tensors of one shape, of images with a pixel for each, or with a constant.
+    fn pair(&mut self, operation: Operation, activation: Activation) -> Result<Lowered> {
         match self.step.inputs[..] {
             [Some(a), Some(b)] => {
-                self.same_shape()?;
-                let form = self.natural(a)?;
-                self.same_form(b, form)?;
+                let [of_a, of_b] = [self.shape(0)?, self.shape(1)?];
+                let right_is_whole = of_a == of_b;
+                // Both commute.
+                let (left, right) = if is_pixel_for(of_a, of_b) { (b, a) } else { (a, b) };
+                if !right_is_whole && !is_pixel_for(of_a, of_b) && !is_pixel_for(of_b, of_a) {
+                    return Err(self.unsupported(format!(
+                        "{} with {}: expected equal shapes, [N,C,1,1] with [N,C,H,W], or a constant",
+                        show_shape(of_a),
+                        show_shape(of_b)
+                    )));
+                }
+                let form @ Form { channels, pixels, element, .. } = self.natural(left)?;
+                self.natural(right)?;
+                if right_is_whole {
+                    self.same_form(right, form)?;
+                }
                 self.write(form)?;
-                let elements = form.stored_elements();
-                Ok(self.made(Work::Add { elements, activation, element: self.element }, None))
+                let pair = Pair { operation, channels, pixels, right_is_whole, element, activation };
+                Ok(Lowered::new(Work::Pair(pair), &[Some(left), Some(right)], None))
             }
             [Some(x), None] | [None, Some(x)] => {
-                let summand = self.per_channel(x)?;
-                self.scale_shift(x, &vec![1.0; summand.len()], &summand, activation)
+                let constant = self.per_channel(x)?;
+                let neutral = |value: f32| vec![value; constant.len()];
+                match operation {
+                    Operation::Add => self.scale_shift(x, &neutral(1.0), &constant, activation),
+                    Operation::Multiply => self.scale_shift(x, &constant, &neutral(0.0), activation),
+                }
             }
             _ => Err(self.unsupported("at least one operand is computed")),
-        }
-    }
-
-    fn multiply(&mut self) -> Result<Lowered> {
-        match self.step.inputs[..] {
-            [Some(x), None] | [None, Some(x)] => {
-                let factor = self.per_channel(x)?;
-                self.scale_shift(x, &factor, &vec![0.0; factor.len()], Activation::Identity)
-            }
-            _ => Err(self.unsupported("the product of two computed tensors has no CUDA kernel yet")),
         }
     }
 
@@ -325,14 +341,10 @@ impl NodeLowering<'_> {
         Err(self.unsupported("expected tensors of one form, found a flattened image and a row of values"))
     }
 
-    /// Fails if the node's first two inputs are broadcast.
-    fn same_shape(&self) -> Result<()> {
-        let shape = |input: usize| self.graph.value(self.node.inputs[input]).shape.as_deref();
-        if shape(0) == shape(1) {
-            return Ok(());
-        }
-        let [a, b] = [0, 1].map(|input| shape(input).map_or_else(String::new, show_shape));
-        Err(self.unsupported(format!("expected tensors of equal shapes, found {a} and {b}")))
+    /// The shape of the node's input, which the plan's tensor need not have if it is flattened.
+    fn shape(&self, input: usize) -> Result<&'g [Dim]> {
+        let shape = self.graph.value(self.node.inputs[input]).shape.as_deref();
+        shape.ok_or_else(|| self.unsupported(format!("the shape of input {input} is not known")))
     }
 
     fn write(&mut self, form: Form) -> Result<()> {

@@ -12,7 +12,7 @@ use super::stream::Stream;
 use crate::error::Result;
 use cudarc::driver::{result, sys};
 use libvision_kernels::cuda::element::Element;
-use libvision_kernels::cuda::window::add;
+use libvision_kernels::cuda::window::{Operation, Pair};
 use libvision_kernels::epilogue::Activation;
 use std::process::Command;
 use std::sync::Arc;
@@ -59,7 +59,10 @@ impl Scene {
     fn add(&self, elements: usize, to: u64) -> Result<()> {
         let modules = ModuleCache::new(&self.device);
         let from = self.buffer.address();
-        let launch = add(elements, Element::F16, Activation::Identity, [from, from], to)?;
+        let (operation, activation) = (Operation::Add, Activation::Identity);
+        let (channels, pixels, element) = (8, elements / 8, Element::F16);
+        let sum = Pair { operation, channels, pixels, right_is_whole: true, element, activation };
+        let launch = sum.launch(1, [from, from], to)?;
         let kernel = modules.kernel(launch.entry_point)?;
         // SAFETY: none; that is the mistake under test.
         unsafe { self.streams[0].launch(&kernel, &launch) }?;

@@ -36,7 +36,7 @@ cases![
     windows::pooling_is_that_of_the_reference,
     windows::the_border_never_wins_and_neither_does_nan,
     windows::global_means,
-    windows::sums_of_tensors,
+    windows::pairs_of_tensors,
     scores::linear_layers_are_exact,
     scores::a_row_does_not_depend_on_others,
     scores::softmax_of_rows,

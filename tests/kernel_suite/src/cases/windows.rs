@@ -1,12 +1,13 @@
-//! Depthwise convolution, pooling and addition against the reference.
+//! Depthwise convolution, pooling, sums and products against the reference.
 
 use crate::conv::{Layer, geometry};
 use crate::numbers::{Random, compare, rounded};
+use crate::pair::{expected, run_pair};
 use crate::pool::{run_global_pool, run_pool};
 use anyhow::{Context, Result};
-use libvision_cuda_emulator::{Access, Device, Memory};
+use libvision_cuda_emulator::Device;
 use libvision_kernels::cuda::element::Element;
-use libvision_kernels::cuda::window::{Depthwise, Pooling, add};
+use libvision_kernels::cuda::window::{Depthwise, Operation, Pair, Pooling};
 use libvision_kernels::epilogue::Activation;
 use libvision_kernels::geometry::{Padding, Pool2dGeometry, Window};
 use libvision_kernels::reference::pool2d;
@@ -96,18 +97,28 @@ pub(super) fn global_means(device: &dyn Device) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn sums_of_tensors(device: &dyn Device) -> Result<()> {
+/// Sums and products, of tensors of one size and with one pixel for all of an image.
+pub(super) fn pairs_of_tensors(device: &dyn Device) -> Result<()> {
+    let operations: [(Operation, fn(f32, f32) -> f32); 2] =
+        [(Operation::Add, |left, right| left + right), (Operation::Multiply, |left, right| left * right)];
+    let sizes = [(1, 1, true), (20, 15, true), (20, 15, false), (8, 300, false), (9, 1, false)];
     for element in Element::ALL {
-        let mut random = Random(4);
-        let [left, right] = [0; 2].map(|_| random.grid(8 * 300, 1.0 / 64.0));
-        let [a, b] = [&left, &right].map(|values| crate::numbers::to_device(element, values, 8, 8, 300));
-        let mut output = Memory::unwritten(8 * 300 * element.bytes());
-        let launch = add(8 * 300, element, Activation::Relu, [a.address(), b.address()], output.address())?;
-        let mut buffers = [Access::Read(&a), Access::Read(&b), Access::Write(&mut output)];
-        device.launch(&launch, &mut buffers, 5)?;
-        let expected: Vec<f64> =
-            left.iter().zip(&right).map(|(l, r)| f64::from(rounded(element, (l + r).max(0.0)))).collect();
-        compare(&crate::numbers::from_device(element, &output, 8, 8, 300), &expected, |_| 0.0)?;
+        for (operation, combine) in operations {
+            for (channels, pixels, right_is_whole) in sizes {
+                let activation = Activation::Clip { low: -0.5, high: 0.75 };
+                let pair = Pair { operation, channels, pixels, right_is_whole, element, activation };
+                let mut random = Random(4);
+                let left = random.grid(3 * channels * pixels, 1.0 / 64.0);
+                let right = random.grid(3 * channels * if right_is_whole { pixels } else { 1 }, 1.0 / 64.0);
+                let tensors = [&left[..], &right[..]];
+                let expected: Vec<f64> = expected(&pair, tensors, combine)
+                    .into_iter()
+                    .map(|value| f64::from(rounded(element, value)))
+                    .collect();
+                compare(&run_pair(device, &pair, tensors)?, &expected, |_| 0.0)
+                    .with_context(|| format!("{pair:?}"))?;
+            }
+        }
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use libvision_kernels::cuda::conv2d::{Conv2d, Conv2dTensors, NARROW_CHANNELS};
 use libvision_kernels::cuda::element::Element;
 use libvision_kernels::cuda::launch::stored_channels;
 use libvision_kernels::cuda::linear::{Linear, LinearTensors};
-use libvision_kernels::cuda::window::{Depthwise, Pooling, add, global_average_pool, pool};
+use libvision_kernels::cuda::window::{Depthwise, Operation, Pair, Pooling, global_average_pool, pool};
 use libvision_kernels::geometry::{Conv2dGeometry, Pool2dGeometry};
 
 /// A tensor on the "device": NHWC with stored channels, or rows of f32.
@@ -118,9 +118,16 @@ impl Network<'_> {
                 let y = read(node.inputs[1])?;
                 ensure!(x.memory.len() == y.memory.len(), "a sum that broadcasts");
                 let mut made = unwritten(x.channels, x.size);
-                let elements = x.memory.len() / element.bytes();
+                let pair = Pair {
+                    operation: Operation::Add,
+                    channels: x.channels,
+                    pixels: x.size[0] * x.size[1],
+                    right_is_whole: true,
+                    element,
+                    activation: *activation,
+                };
                 let addresses = [x.memory.address(), y.memory.address()];
-                let launch = add(elements, element, *activation, addresses, made.memory.address())?;
+                let launch = pair.launch(images, addresses, made.memory.address())?;
                 self.launch(&launch, &[x, y], &mut made)?;
                 Ok(made)
             }

@@ -4,13 +4,22 @@ use anyhow::{Context, Result};
 use cudarc::driver::{result, sys};
 use libvision_kernels::cuda::element::Element;
 use libvision_kernels::cuda::images::image_for;
-use libvision_kernels::cuda::window::add;
+use libvision_kernels::cuda::launch::Launch;
+use libvision_kernels::cuda::window::{Operation, Pair};
 use libvision_kernels::epilogue::Activation;
 use std::ffi::c_void;
 
 /// Elements of a tensor, more than a page of them.
 pub(crate) const LENGTH: usize = 2048;
 pub(crate) const BYTES: usize = LENGTH * 4;
+
+/// The launch that adds two tensors.
+pub(crate) fn sum(elements: usize, operands: [u64; 2], to: u64) -> Result<Launch> {
+    let (operation, activation) = (Operation::Add, Activation::Identity);
+    let (channels, pixels, element) = (8, elements / 8, Element::F32);
+    let sum = Pair { operation, channels, pixels, right_is_whole: true, element, activation };
+    Ok(sum.launch(1, operands, to)?)
+}
 
 /// A device with all that the program needs. Nothing is freed by itself.
 pub(crate) struct Session {
@@ -100,16 +109,11 @@ impl Session {
     }
 
     pub(crate) fn add_of(&self, stream: usize, elements: usize, [a, b, c]: [u64; 3]) -> Result<()> {
-        let launch = add(elements, Element::F32, Activation::Identity, [a, b], c)?;
+        let launch = sum(elements, [a, b], c)?;
         self.launch(stream, &launch, launch.threads)
     }
 
-    pub(crate) fn launch(
-        &self,
-        stream: usize,
-        launch: &libvision_kernels::cuda::launch::Launch,
-        threads: u32,
-    ) -> Result<()> {
+    pub(crate) fn launch(&self, stream: usize, launch: &Launch, threads: u32) -> Result<()> {
         let mut parameters = [launch.arguments.as_ptr().cast_mut().cast::<c_void>()];
         let (grid, block) = ((launch.blocks, 1, 1), (threads, 1, 1));
         // SAFETY: the one parameter is the argument block; see above.
