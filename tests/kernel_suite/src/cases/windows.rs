@@ -99,11 +99,13 @@ pub(super) fn global_means(device: &dyn Device) -> Result<()> {
 
 /// Sums and products, of tensors of one size and with one pixel for all of an image.
 pub(super) fn pairs_of_tensors(device: &dyn Device) -> Result<()> {
-    let operations: [(Operation, fn(f32, f32) -> f32); 2] =
-        [(Operation::Add, |left, right| left + right), (Operation::Multiply, |left, right| left * right)];
     let sizes = [(1, 1, true), (20, 15, true), (20, 15, false), (8, 300, false), (9, 1, false)];
     for element in Element::ALL {
-        for (operation, combine) in operations {
+        for operation in [Operation::Add, Operation::Multiply] {
+            let combine: fn(f32, f32) -> f32 = match operation {
+                Operation::Add => |left, right| left + right,
+                Operation::Multiply => |left, right| left * right,
+            };
             for (channels, pixels, right_is_whole) in sizes {
                 let activation = Activation::Clip { low: -0.5, high: 0.75 };
                 let pair = Pair { operation, channels, pixels, right_is_whole, element, activation };
