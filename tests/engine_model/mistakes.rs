@@ -76,8 +76,8 @@ const MISTAKES: &[Mistake] = &[
     Mistake {
         what: "a lost slot: a caller does not write what it was given to write",
         file: "scheduler.rs",
-        right: "                                aftermath.fill = Some(fill);",
-        wrong: "                                drop(fill);",
+        right: "                            true => aftermath.fill = Some(fill),",
+        wrong: "                            true => drop(fill),",
         symptom: "deadlock",
     },
     Mistake {

@@ -121,7 +121,7 @@ fn submit(scheduler: &Scheduler) -> Result<(u64, Arc<Answer>)> {
 }
 
 fn wait(answer: &Answer) -> Result<Response> {
-    answer.wait(None).expect("a wait without end ends with the answer")
+    answer.wait(None, None).expect("a wait without end ends with the answer")
 }
 
 fn is_answered(answer: &Answer) {

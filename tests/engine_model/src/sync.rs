@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 /// As `parking_lot` has it.
 pub struct Mutex<T>(loom::sync::Mutex<T>);
 
-pub struct MutexGuard<'a, T>(Option<loom::sync::MutexGuard<'a, T>>);
+pub struct MutexGuard<'a, T> {
+    mutex: &'a Mutex<T>,
+    held: Option<loom::sync::MutexGuard<'a, T>>,
+}
 
 impl<T> Mutex<T> {
     pub fn new(value: T) -> Self {
@@ -16,7 +19,20 @@ impl<T> Mutex<T> {
     }
 
     pub fn lock(&self) -> MutexGuard<'_, T> {
-        MutexGuard(Some(self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())))
+        MutexGuard { mutex: self, held: Some(self.held()) }
+    }
+
+    fn held(&self) -> loom::sync::MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl<T> MutexGuard<'_, T> {
+    pub fn unlocked<U>(guard: &mut Self, act: impl FnOnce() -> U) -> U {
+        guard.held = None;
+        let done = act();
+        guard.held = Some(guard.mutex.held());
+        done
     }
 }
 
@@ -36,13 +52,13 @@ impl<T> Deref for MutexGuard<'_, T> {
     type Target = T;
 
     fn deref(&self) -> &T {
-        self.0.as_ref().expect("held")
+        self.held.as_ref().expect("held")
     }
 }
 
 impl<T> DerefMut for MutexGuard<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.0.as_mut().expect("held")
+        self.held.as_mut().expect("held")
     }
 }
 
@@ -62,8 +78,8 @@ impl Condvar {
     }
 
     pub fn wait<T>(&self, guard: &mut MutexGuard<'_, T>) {
-        let held = guard.0.take().expect("held");
-        guard.0 = Some(self.0.wait(held).unwrap_or_else(|poisoned| poisoned.into_inner()));
+        let held = guard.held.take().expect("held");
+        guard.held = Some(self.0.wait(held).unwrap_or_else(|poisoned| poisoned.into_inner()));
     }
 
     pub fn wait_for<T>(&self, guard: &mut MutexGuard<'_, T>, _: Duration) -> WaitTimeoutResult {
